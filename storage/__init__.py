@@ -1,0 +1,1 @@
+"""Records, tables, queries and the transaction; knows SQL and nothing else of Tandem."""
