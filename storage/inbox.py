@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Index, String, Table, select, update
+from sqlalchemy import Column, Index, Integer, String, Table, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.encryption import EncryptedJson
@@ -13,7 +13,8 @@ from storage.schema import Instant, metadata, upsert
 inbox = Table(
     "inbox",
     metadata,
-    Column("event_id", String, primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=True),
+    Column("event_id", String, nullable=False, unique=True),
     Column("room_id", String, nullable=False),
     Column("sender", String, nullable=False),
     Column("kind", String, nullable=False),
@@ -21,7 +22,7 @@ inbox = Table(
     Column("sent_at", Instant, nullable=False),
     Column("received_at", Instant, nullable=False),
     Column("handled_at", Instant),
-    Index("ix_inbox_unhandled", "handled_at", "received_at"),
+    Index("ix_inbox_unhandled", "handled_at", "position"),
 )
 
 
@@ -46,16 +47,16 @@ class Inbox:
 
     async def add(self, received: Received) -> bool:
         """Take an event in; False if it was taken before."""
-        statement = upsert(self._connection, inbox).values(**vars(received)).on_conflict_do_nothing()
+        statement = upsert(self._connection, inbox).values(**vars(received)).on_conflict_do_nothing(index_elements=[inbox.c.event_id])
         return bool((await self._connection.execute(statement)).rowcount)
 
     async def unhandled(self, limit: int = 100) -> list[Received]:
-        """What still waits, oldest first."""
+        """What still waits, in the order it was taken in."""
         columns = [inbox.c[name] for name in Received.__dataclass_fields__]
         query = (
             select(*columns)
             .where(inbox.c.handled_at.is_(None))
-            .order_by(inbox.c.received_at, inbox.c.sent_at, inbox.c.event_id)
+            .order_by(inbox.c.position)
             .limit(limit)
         )
         return [Received(*row) for row in await self._connection.execute(query)]

@@ -1,0 +1,107 @@
+"""Rooms: which are encrypted, which are served and how they are to be spoken to."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Boolean, Column, String, Table, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.encryption import Encrypted
+from storage.schema import Instant, Json, metadata, upsert
+
+rooms = Table(
+    "rooms",
+    metadata,
+    Column("room_id", String, primary_key=True),
+    Column("name", Encrypted("rooms.name")),
+    Column("tags", Json, nullable=False, default=list),
+    Column("served", Boolean, nullable=False, default=False),
+    Column("direct_with", String),
+    Column("language", String, nullable=False, default="en"),
+    Column("zone", String, nullable=False, default="UTC"),
+    Column("prefix", String, nullable=False, default="!"),
+    Column("reactions", Boolean, nullable=False, default=False),
+    Column("joined", Boolean, nullable=False, default=True),
+    Column("served_by", String),
+    Column("served_at", Instant),
+)
+
+
+@dataclass(frozen=True)
+class Room:
+    """A room the bot is, or was, in. `name` is the admin's word for it; `tags` are how alerts address it.
+
+    `direct_with` is the user id where it is a direct room of the bot and one person. `language` is en,
+    fr or both. `reactions` says whether a clear-text reaction may count there.
+    """
+
+    room_id: str
+    name: str | None
+    tags: tuple[str, ...]
+    served: bool
+    direct_with: str | None
+    language: str
+    zone: str
+    prefix: str
+    reactions: bool
+    joined: bool
+    served_by: str | None
+    served_at: datetime | None
+
+
+_ROOM = [rooms.c[name] for name in Room.__dataclass_fields__]
+
+
+def _room(row: tuple[object, ...]) -> Room:
+    values = dict(zip(Room.__dataclass_fields__, row, strict=True))
+    values["tags"] = tuple(values["tags"])  # type: ignore[arg-type]  # JSON gives a list
+    return Room(**values)  # type: ignore[arg-type]  # columns and fields are the same names
+
+
+class Rooms:
+    """Queries on rooms, within one transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def find(self, room_id: str) -> Room | None:
+        """The room, or None if the bot never was in it."""
+        row = (
+            await self._connection.execute(select(*_ROOM).where(rooms.c.room_id == room_id))
+        ).one_or_none()
+        return _room(tuple(row)) if row else None
+
+    async def all(self) -> list[Room]:
+        """Every room the bot is in, served or not, by id."""
+        query = select(*_ROOM).where(rooms.c.joined).order_by(rooms.c.room_id)
+        return [_room(tuple(row)) for row in await self._connection.execute(query)]
+
+    async def tagged(self, tag: str) -> list[Room]:
+        """The served rooms with this tag."""
+        return [room for room in await self.all() if room.served and tag in room.tags]
+
+    async def direct(self, user_id: str) -> Room | None:
+        """The direct room with this person, where the bot is still in it."""
+        query = select(*_ROOM).where(rooms.c.direct_with == user_id, rooms.c.joined).limit(1)
+        row = (await self._connection.execute(query)).one_or_none()
+        return _room(tuple(row)) if row else None
+
+    async def join(self, room_id: str, direct_with: str | None = None) -> None:
+        """The bot is in this room (again); a direct room with a person is kept as such."""
+        values = {"room_id": room_id, "joined": True, "direct_with": direct_with}
+        statement = upsert(self._connection, rooms).values(
+            **values, tags=[], served=False, language="en", zone="UTC", prefix="!", reactions=False
+        )
+        statement = statement.on_conflict_do_update(index_elements=[rooms.c.room_id], set_=values)
+        await self._connection.execute(statement)
+
+    async def leave(self, room_id: str) -> None:
+        """The bot is out of this room: it is no longer served."""
+        await self.change(room_id, joined=False, served=False)
+
+    async def change(self, room_id: str, **values: object) -> bool:
+        """Set columns of the room; False if it is not known."""
+        if "tags" in values:
+            values["tags"] = list(values["tags"])  # type: ignore[call-overload]  # an iterable of texts
+        statement = update(rooms).where(rooms.c.room_id == room_id).values(**values)
+        return bool((await self._connection.execute(statement)).rowcount)

@@ -1,0 +1,89 @@
+"""The database and its transaction: one property per noun; all or nothing."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from storage.encryption import Keyring, open_keyring
+from storage.inbox import Inbox
+from storage.members import Members
+from storage.rooms import Rooms
+from storage.schema import metadata
+
+BUSY_TIMEOUT_MS = 10_000
+
+
+class Transaction:
+    """What one unit of work may read and change; the stores share its connection."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.connection = connection
+
+    @cached_property
+    def inbox(self) -> Inbox:
+        """Received events."""
+        return Inbox(self.connection)
+
+    @cached_property
+    def members(self) -> Members:
+        """Members and their grants."""
+        return Members(self.connection)
+
+    @cached_property
+    def rooms(self) -> Rooms:
+        """Rooms and how they are served."""
+        return Rooms(self.connection)
+
+
+class Database:
+    """One SQL database, `sqlite+aiosqlite:///path` or `postgresql+asyncpg://…`."""
+
+    def __init__(self, url: str, random_bytes: Callable[[int], bytes]) -> None:
+        self._random_bytes = random_bytes
+        self.engine = create_async_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        self.keyring: Keyring | None = None
+        if self.engine.dialect.name == "sqlite":
+            event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
+            event.listen(self.engine.sync_engine, "begin", _begin_immediate)
+
+    async def create(self) -> None:
+        """Make all tables at once, for a throw-away database; a kept one is upgraded instead."""
+        async with self.engine.begin() as connection:
+            await connection.run_sync(metadata.create_all)
+
+    async def unlock(self, master_key: bytes, now: datetime) -> None:
+        """Open the encrypted columns; WrongMasterKey if this is not their master key."""
+        async with self.engine.begin() as connection:
+            self.keyring = await open_keyring(connection, master_key, now, self._random_bytes)
+        self.engine.dialect.tandem_keyring = self.keyring  # type: ignore[attr-defined]  # read by keyring_of
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Commit at the end, roll back on any exception. Make no network call inside."""
+        async with self.engine.begin() as connection:
+            yield Transaction(connection)
+
+    async def close(self) -> None:
+        """Return every connection."""
+        await self.engine.dispose()
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # The driver's own transaction handling loses updates silently; we begin ourselves (below).
+    connection.isolation_level = None
+    cursor: sqlite3.Cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    cursor.close()
+
+
+def _begin_immediate(connection: Any) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
