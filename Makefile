@@ -1,0 +1,80 @@
+# make run    the bot and its own homeserver, with a prompt in this terminal
+# make demo   a guided tour on a throw-away homeserver
+# make test   all tests            make check   all linters
+# make lock   resolve requirements/*.in again (make lock UPGRADE=1 takes newer releases)
+#
+# Each target sets up what it needs; a second run finds it done. Set-up speaks on stderr only and reads nothing, so
+# that `echo '!ping' | make run` has stdin and stdout to itself.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := run
+.DELETE_ON_ERROR:
+.PHONY: run demo test check lock clean
+
+export TANDEM_DATA ?= $(CURDIR)/data
+VENV := .venv
+BIN := $(VENV)/bin
+JS := tests/e2e/js
+PYTHONS := python3.13 python3.12 python3.11 python3
+
+say = printf 'set-up: %s\n' '$(1)' >&2
+# uv is quick; pip is there where no build of uv is. Both refuse whatever does not match its hash.
+# No byte-code here: what a start needs is compiled by that start, in far less time than all of it.
+install = { if [ -x $(BIN)/uv ]; \
+	then $(BIN)/uv pip install $(if $(V),,--quiet) --python $(BIN)/python $(1); \
+	else $(BIN)/python -m pip install --quiet --disable-pip-version-check $(1); fi; } </dev/null >&2
+
+run: $(VENV)/.run
+	@$(BIN)/tandem run --console
+
+demo: $(VENV)/.run
+	@$(BIN)/tandem demo
+
+test: $(VENV)/.test $(JS)/node_modules/.installed
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.test
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports
+
+$(VENV)/.base: requirements/bootstrap.txt
+	@set -e; for python in $(PYTHONS); do \
+		if $$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 </dev/null; \
+		then found=$$python; break; fi; done; \
+	if [ -z "$$found" ]; then \
+		echo 'Tandem needs Python 3.11 or newer with its venv module (on Debian and Ubuntu: apt install python3-venv).' >&2; \
+		exit 1; fi; \
+	$(call say,creating .venv); \
+	$$found -m venv --clear $(VENV) </dev/null >&2; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements/bootstrap.txt </dev/null >&2 || $(call say,no uv for this machine; pip does it more slowly)
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.base requirements/run.txt pyproject.toml
+	@$(call say,installing what the bot needs)
+	@$(call install,--require-hashes -r requirements/run.txt)
+	@$(call install,--no-deps --no-build-isolation --editable .)
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run requirements/test.txt
+	@$(call say,installing what the tests need)
+	@$(call install,--require-hashes -r requirements/test.txt)
+	@touch $@
+
+$(JS)/node_modules/.installed: $(VENV)/.test $(JS)/package.json $(JS)/package-lock.json
+	@$(call say,installing the JavaScript client of the tests)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --prefix $(JS) --no-audit --no-fund --loglevel=error </dev/null >&2
+	@touch $@
+
+# A file that comes out the same keeps its date, so that nothing is set up again for it.
+lock: $(VENV)/.base
+	@set -e; cd requirements; for name in bootstrap run test; do \
+		cp $$name.txt $$name.new 2>/dev/null || true; \
+		../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+			--no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) $$name.in -o $$name.new; \
+		if cmp -s $$name.new $$name.txt; then rm $$name.new; else mv $$name.new $$name.txt; fi; done
+
+clean:
+	@rm -rf $(VENV) $(JS)/node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

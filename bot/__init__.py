@@ -1,0 +1,1 @@
+"""Tandem: a bot in end-to-end encrypted Matrix rooms."""

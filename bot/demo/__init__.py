@@ -1,0 +1,1 @@
+"""A homeserver, officers and a tour for machines that have none: everything `make run` and `make demo` need."""

@@ -1,0 +1,1 @@
+"""What Tandem promises, as tests."""

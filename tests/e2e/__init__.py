@@ -1,0 +1,1 @@
+"""The edges as they are: a real homeserver, real encrypted clients."""
