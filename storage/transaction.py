@@ -10,9 +10,12 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from storage.agencies import Agencies
+from storage.audit import Audit
 from storage.encryption import Keyring, open_keyring
 from storage.inbox import Inbox
 from storage.members import Members
+from storage.outbox import Outbox
 from storage.rooms import Rooms
 from storage.schema import metadata
 
@@ -26,6 +29,16 @@ class Transaction:
         self.connection = connection
 
     @cached_property
+    def agencies(self) -> Agencies:
+        """Agencies."""
+        return Agencies(self.connection)
+
+    @cached_property
+    def audit(self) -> Audit:
+        """The audit record."""
+        return Audit(self.connection)
+
+    @cached_property
     def inbox(self) -> Inbox:
         """Received events."""
         return Inbox(self.connection)
@@ -34,6 +47,11 @@ class Transaction:
     def members(self) -> Members:
         """Members and their grants."""
         return Members(self.connection)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """Messages owed."""
+        return Outbox(self.connection)
 
     @cached_property
     def rooms(self) -> Rooms:
