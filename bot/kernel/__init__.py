@@ -1,0 +1,1 @@
+"""The vocabulary that capabilities are written in; no I/O."""

@@ -1,0 +1,203 @@
+"""Cards: one document tree, rendered to a plain body and to the HTML that officers' clients show."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from html import escape
+
+from bot.kernel.language import Text, Voice, t
+
+MAX_LINES = 12
+MAX_BYTES = 32 * 1024  # an event is at most 64 KiB (Matrix spec, size limits); encrypted, with body and HTML
+_CUT = "…"
+
+
+@dataclass(frozen=True)
+class Strong:
+    """Bold."""
+
+    content: "Inline"
+
+
+@dataclass(frozen=True)
+class Code:
+    """Words to be typed or compared letter by letter; never translated."""
+
+    content: str
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A person, named so that her client rings; `name` is what is shown."""
+
+    user_id: str
+    name: str | None = None
+
+
+Inline = str | Text | Strong | Code | Mention
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line; a `bullet` stands in a list."""
+
+    parts: tuple[Inline, ...]
+    bullet: bool = False
+
+
+@dataclass(frozen=True)
+class Pre:
+    """Lines whose columns matter, as under a caret."""
+
+    text: str
+
+
+Block = Line | Pre
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the bot says: blocks from top to bottom, the first one the sentence that matters."""
+
+    blocks: tuple[Block, ...]
+
+    def mentioned(self) -> list[str]:
+        """The user ids that are to be rung, in order, each once."""
+        lines = (block for block in self.blocks if isinstance(block, Line))
+        found = (part.user_id for line in lines for part in line.parts if isinstance(part, Mention))
+        return list(dict.fromkeys(found))
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A page of a card: `body` is complete without `html`."""
+
+    body: str
+    html: str
+
+
+def line(*parts: Inline) -> Line:
+    """A line of text."""
+    return Line(parts)
+
+
+def bullet(*parts: Inline) -> Line:
+    """A line in a list."""
+    return Line(parts, bullet=True)
+
+
+def card(*blocks: Block | Text | str | Iterable[Block]) -> Card:
+    """A card of blocks; a bare text is a line, an iterable of blocks is spread."""
+    spread: list[Block] = []
+    for block in blocks:
+        if isinstance(block, str | Text):
+            spread.append(Line((block,)))
+        elif isinstance(block, Line | Pre):
+            spread.append(block)
+        else:
+            spread.extend(block)
+    return Card(tuple(spread))
+
+
+def render(shown: Card, *voices: Voice) -> list[Rendered]:
+    """The card's pages, at most MAX_LINES lines and MAX_BYTES each; two voices stand below one another."""
+    rows = [row for voice in voices for block in shown.blocks for row in _rows(block, voice)]
+    pages = _pages(rows)
+    if len(pages) == 1:
+        return [_join(pages[0])]
+    return [
+        _join([*page, _more(number, len(pages), voices[0])]) if number < len(pages) else _join(page)
+        for number, page in enumerate(pages, start=1)
+    ]
+
+
+@dataclass(frozen=True)
+class _Row:
+    body: str
+    html: str
+    kind: str
+
+
+def _rows(block: Block, voice: Voice) -> list[_Row]:
+    if isinstance(block, Pre):
+        return [_Row(each, escape(each, quote=False), "pre") for each in block.text.split("\n")]
+    body = "".join(_plain(part, voice) for part in block.parts)
+    html = "".join(_html(part, voice) for part in block.parts).replace("\n", "<br>")
+    return [_Row(f"• {body}" if block.bullet else body, html, "bullet" if block.bullet else "line")]
+
+
+def _plain(part: Inline, voice: Voice) -> str:
+    match part:
+        case Strong():
+            return _plain(part.content, voice)
+        case Code():
+            return part.content
+        case Mention():
+            return part.name or part.user_id
+        case _:
+            return voice.say(part)
+
+
+def _html(part: Inline, voice: Voice) -> str:
+    match part:
+        case Strong():
+            return f"<strong>{_html(part.content, voice)}</strong>"
+        case Code():
+            return f"<code>{escape(part.content, quote=False)}</code>"
+        case Mention():
+            shown = escape(part.name or part.user_id, quote=False)
+            return f'<a href="https://matrix.to/#/{escape(part.user_id)}">{shown}</a>'
+        case _:
+            return escape(voice.say(part), quote=False)
+
+
+def _more(number: int, of: int, voice: Voice) -> _Row:
+    text = voice.say(t("Page {number} of {of}. Next: {command}", number=number, of=of, command="!more"))
+    return _Row(text, escape(text, quote=False), "line")
+
+
+def _pages(rows: list[_Row]) -> list[list[_Row]]:
+    if sum(_height(row) for row in rows) <= MAX_LINES and sum(map(_weight, rows)) <= MAX_BYTES:
+        return [rows]
+    pages: list[list[_Row]] = [[]]
+    for row in (_short(row) for row in rows):
+        page = pages[-1]
+        tall = sum(_height(each) for each in page) + _height(row) > MAX_LINES - 1
+        if page and (tall or sum(map(_weight, page)) + _weight(row) > MAX_BYTES):
+            pages.append([])
+        pages[-1].append(row)
+    return pages
+
+
+def _height(row: _Row) -> int:
+    return row.body.count("\n") + 1
+
+
+def _weight(row: _Row) -> int:
+    return len(row.body.encode()) + len(row.html.encode()) + len("<li></li>")
+
+
+def _short(row: _Row) -> _Row:
+    if _weight(row) <= MAX_BYTES:
+        return row
+    cut = row.body.encode()[: MAX_BYTES // 8].decode(errors="ignore") + _CUT
+    return _Row(cut, escape(cut, quote=False), row.kind)
+
+
+def _join(rows: list[_Row]) -> Rendered:
+    html: list[str] = []
+    kind = ""
+    for row in rows:
+        if kind != row.kind:
+            html += [_CLOSE.get(kind, ""), _OPEN.get(row.kind, "")]
+        elif kind == "line":
+            html.append("<br>")
+        elif kind == "pre":
+            html.append("\n")
+        html.append(f"<li>{row.html}</li>" if row.kind == "bullet" else row.html)
+        kind = row.kind
+    html.append(_CLOSE.get(kind, ""))
+    return Rendered("\n".join(row.body for row in rows), "".join(html))
+
+
+_OPEN = {"bullet": "<ul>", "pre": "<pre><code>", "line": "<p>"}
+_CLOSE = {"bullet": "</ul>", "pre": "</code></pre>", "line": "</p>"}

@@ -1,0 +1,62 @@
+"""What an officer can mend: raised anywhere, it rolls everything back and its text is the answer.
+
+BotError
+|- NotUnderstood   the words are wrong: a caret points at the first one
+|- NotAllowed      the words are right, but not hers to say
+|- NotFound        no such thing, or none that she may know of
+'- Conflict        the thing is not in a state for this, or another was faster
+"""
+
+from bot.kernel.language import Text
+
+
+class BotError(Exception):
+    """Something wrong with a command.
+
+    `said` is the first thing wrong; `argument` the name of the parameter it is about, for the caret;
+    `allowed` what would be right; `instead` the text to put in the argument's place and `example` a whole
+    command, either of which makes the correction that is ready to copy; `code` is for the audit record.
+    """
+
+    code = "error"
+
+    def __init__(
+        self,
+        said: Text,
+        *,
+        argument: str | None = None,
+        allowed: Text | None = None,
+        instead: str | None = None,
+        example: str | None = None,
+    ) -> None:
+        super().__init__(said.one)
+        self.said = said
+        self.argument = argument
+        self.allowed = allowed
+        self.instead = instead
+        self.example = example
+
+
+class NotUnderstood(BotError):
+    """A word that is not of its type, missing, or too much; `span` is where, in characters."""
+
+    code = "not_understood"
+    span: tuple[int, int] | None = None
+
+
+class NotAllowed(BotError):
+    """The caller lacks the role, the agency or the room for it."""
+
+    code = "not_allowed"
+
+
+class NotFound(BotError):
+    """Nothing has this name or number."""
+
+    code = "not_found"
+
+
+class Conflict(BotError):
+    """The object's state, or another officer, stands in the way."""
+
+    code = "conflict"

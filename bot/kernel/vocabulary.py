@@ -1,0 +1,246 @@
+"""The words that capabilities are written in: roles, references, commands, jobs, calls and posts."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Annotated, Any, NewType
+
+from bot.kernel.card import Card
+from bot.kernel.language import Text, Voice, t
+from storage.members import Grant, Member
+from storage.rooms import Room
+from storage.transaction import Transaction
+
+
+class Role(Enum):
+    """What a member may do, as granted for an agency."""
+
+    OBSERVER = "observer"
+    OFFICER = "officer"
+    LIAISON = "liaison"
+    DUTY = "duty"
+    ANALYST = "analyst"
+    SUPERVISOR = "supervisor"
+    AUTHREP = "authrep"
+    PRIVACY = "privacy"
+    AUDITOR = "auditor"
+    ADMIN = "admin"
+
+    @property
+    def label(self) -> Text:
+        """The role's name for readers."""
+        return _ROLE_LABELS[self]
+
+
+_ROLE_LABELS = {
+    Role.OBSERVER: t("observer"),
+    Role.OFFICER: t("officer"),
+    Role.LIAISON: t("liaison"),
+    Role.DUTY: t("duty"),
+    Role.ANALYST: t("analyst"),
+    Role.SUPERVISOR: t("supervisor"),
+    Role.AUTHREP: t("authrep"),
+    Role.PRIVACY: t("privacy"),
+    Role.AUDITOR: t("auditor"),
+    Role.ADMIN: t("admin"),
+}
+
+# Who may do what an officer, or a liaison, may: each role implies those listed.
+IMPLIED: dict[Role, frozenset[Role]] = {
+    Role.OFFICER: frozenset({Role.OBSERVER}),
+    Role.LIAISON: frozenset({Role.OFFICER, Role.OBSERVER}),
+    Role.DUTY: frozenset({Role.LIAISON, Role.OFFICER, Role.OBSERVER}),
+    Role.SUPERVISOR: frozenset({Role.DUTY, Role.LIAISON, Role.OFFICER, Role.OBSERVER}),
+}
+
+
+# What a signature may ask for. A plain `str` is one word or quoted text.
+Quoted = NewType("Quoted", str)  # free text: quoted, or the words up to the next name=value
+Rest = NewType("Rest", str)  # the remaining text, last parameter only
+Ref = NewType("Ref", str)  # a reference such as A-142, or the object of the card that was replied to
+UserId = NewType("UserId", str)  # @name:server; a bare @name is completed from the members
+Span = timedelta  # 90m, 2h, 1d
+Moment = datetime  # tomorrow 14:00, 1430Z, +90m: an aware instant
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """The letter of a reference, as in `Annotated[Ref, Prefix("A")]`."""
+
+    letter: str
+
+
+AlertRef = Annotated[Ref, Prefix("A")]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A command as typed, and a text that its answer contains; run as a test, and shown by help.
+
+    `given` are commands to be run before, by the same officer. `refused` examples are not shown by help.
+    """
+
+    typed: str
+    answers: str
+    given: tuple[str, ...] = ()
+    refused: bool = False
+
+
+@dataclass(frozen=True)
+class Call:
+    """One command as a handler gets it: who, where, when, in reply to what."""
+
+    tx: Transaction
+    who: Member
+    grants: tuple[Grant, ...]
+    room: Room
+    now: datetime
+    voice: Voice
+    event_id: str
+    device_id: str
+    typed: str
+    reply: Ref | None = None
+
+    def may(self, *roles: Role) -> bool:
+        """Whether the caller holds one of these roles here, itself or by one that implies it."""
+        return any(holds(self.grants, role, self.room.room_id) for role in roles)
+
+
+def holds(grants: Sequence[Grant], role: Role, room_id: str | None) -> bool:
+    """Whether grants in force give `role` in a room; a grant for one room counts only there."""
+    here = (Role(grant.role) for grant in grants if grant.room_id in (None, room_id))
+    return any(role is each or role in IMPLIED.get(each, frozenset()) for each in here)
+
+
+@dataclass(frozen=True)
+class Tick:
+    """One turn of a job."""
+
+    tx: Transaction
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Reaction:
+    """A clear-text reaction to a card: a homeserver can forge it."""
+
+    tx: Transaction
+    who: Member
+    room: Room
+    now: datetime
+    key: str
+    about: Ref
+    event_id: str
+    removed: bool = False
+
+
+@dataclass(frozen=True)
+class Post:
+    """Something to be said, and where.
+
+    Neither `room_id` nor `to_user`: an answer in the room and thread that asked. `to_user` is by direct
+    message. `about` makes replies to it mean that object. `standing`: it is its object's card in that
+    room, to be edited by `Board`. `rings`: it needs attention (m.text; whom it mentions is rung);
+    otherwise it is an m.notice. Higher `priority` overtakes what is queued.
+    """
+
+    card: Card
+    room_id: str | None = None
+    to_user: str | None = None
+    about: str | None = None
+    standing: bool = False
+    rings: bool = False
+    priority: int = 0
+
+
+@dataclass(frozen=True)
+class Board:
+    """The new content of an object's standing card, to be edited into every room that has one."""
+
+    about: str
+    card: Card
+
+
+Said = Post | Board | Card | Text
+Answer = Said | Sequence[Said]
+Handler = Callable[..., Awaitable[Answer]]
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command as declared: its handler's signature is its grammar, its docstring its help.
+
+    `path` is noun and verb (`("alert", "who")`) or a noun alone; `french` the same in French; `names` the
+    French names of parameters. `role` None: every enrolled member. `anywhere`: also in a room that is not
+    served. `preview` shows what would happen and makes the command wait for a confirmation code.
+    """
+
+    path: tuple[str, ...]
+    handler: Handler
+    role: Role | None
+    examples: tuple[Example, ...]
+    french: tuple[tuple[str, ...], ...] = ()
+    names: dict[str, str] = field(default_factory=dict)
+    anywhere: bool = False
+    preview: Callable[..., Awaitable[Card]] | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something done at intervals; rows say what is due."""
+
+    name: str
+    every: timedelta
+    handler: Callable[[Tick], Awaitable[Sequence[Said]]]
+
+
+class Capability:
+    """A noun of the officers: its commands, jobs and reactions, collected where they are written."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.commands: list[Command] = []
+        self.jobs: list[Job] = []
+        self.reaction: Callable[[Reaction], Awaitable[Sequence[Said]]] | None = None
+        self.prefix: str | None = None
+
+    def command(
+        self,
+        *paths: str,
+        role: Role | None,
+        examples: Sequence[Example],
+        french: Sequence[str] = (),
+        names: dict[str, str] | None = None,
+        anywhere: bool = False,
+        preview: Callable[..., Awaitable[Card]] | None = None,
+    ) -> Callable[[Handler], Handler]:
+        """Declare a command: `paths` are its spellings, `alert who`; the first one is shown by help."""
+
+        def declare(handler: Handler) -> Handler:
+            first, *others = (tuple(path.split()) for path in paths)
+            aliases = (*others, *(tuple(path.split()) for path in french))
+            self.commands.append(
+                Command(first, handler, role, tuple(examples), aliases, names or {}, anywhere, preview)
+            )
+            return handler
+
+        return declare
+
+    def job(self, every: timedelta) -> Callable[[Callable[[Tick], Awaitable[Sequence[Said]]]], Any]:
+        """Declare a job that is run at these intervals, and once at start."""
+
+        def declare(handler: Callable[[Tick], Awaitable[Sequence[Said]]]) -> Any:
+            self.jobs.append(Job(f"{self.name}.{handler.__name__}", every, handler))
+            return handler
+
+        return declare
+
+    def on_reaction(self, prefix: str) -> Callable[[Callable[[Reaction], Awaitable[Sequence[Said]]]], Any]:
+        """Declare what a reaction to a card about `prefix`-numbers does."""
+
+        def declare(handler: Callable[[Reaction], Awaitable[Sequence[Said]]]) -> Any:
+            self.prefix, self.reaction = prefix, handler
+            return handler
+
+        return declare
