@@ -1,4 +1,4 @@
-"""Encryption at rest: AES-256-GCM by column, data keys wrapped by a master key, blind indexes for look-ups."""
+"""Encryption at rest: AES-256-GCM by column, wrapped data keys, blind indexes for look-ups."""
 
 import hashlib
 import hmac

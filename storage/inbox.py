@@ -47,18 +47,17 @@ class Inbox:
 
     async def add(self, received: Received) -> bool:
         """Take an event in; False if it was taken before."""
-        statement = upsert(self._connection, inbox).values(**vars(received)).on_conflict_do_nothing(index_elements=[inbox.c.event_id])
+        statement = (
+            upsert(self._connection, inbox)
+            .values(**vars(received))
+            .on_conflict_do_nothing(index_elements=[inbox.c.event_id])
+        )
         return bool((await self._connection.execute(statement)).rowcount)
 
     async def unhandled(self, limit: int = 100) -> list[Received]:
         """What still waits, in the order it was taken in."""
         columns = [inbox.c[name] for name in Received.__dataclass_fields__]
-        query = (
-            select(*columns)
-            .where(inbox.c.handled_at.is_(None))
-            .order_by(inbox.c.position)
-            .limit(limit)
-        )
+        query = select(*columns).where(inbox.c.handled_at.is_(None)).order_by(inbox.c.position).limit(limit)
         return [Received(*row) for row in await self._connection.execute(query)]
 
     async def mark_handled(self, event_id: str, now: datetime) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Column, Index, Integer, String, Table, or_, select, update
+from sqlalchemy import Column, ColumnElement, Index, Integer, String, Table, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.encryption import Encrypted
@@ -189,5 +189,5 @@ class Members:
         return int((await self._connection.execute(statement)).rowcount)
 
 
-def _in_force(now: datetime) -> tuple[object, ...]:
+def _in_force(now: datetime) -> tuple[ColumnElement[bool], ...]:
     return grants.c.revoked_at.is_(None), or_(grants.c.expires_at.is_(None), grants.c.expires_at > now)
