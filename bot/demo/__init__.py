@@ -1,1 +1,1 @@
-"""A homeserver, officers and a tour for machines that have none: everything `make run` and `make demo` need."""
+"""A homeserver, officers and a tour, for machines that have none of them."""
