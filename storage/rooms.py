@@ -1,9 +1,10 @@
-"""Rooms: which are encrypted, which are served and how they are to be spoken to."""
+"""Rooms: which are encrypted, which are served, how they are to be spoken to, and who is in them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Boolean, Column, String, Table, select, update
+from sqlalchemy import Boolean, Column, Index, String, Table, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.encryption import Encrypted
@@ -24,6 +25,14 @@ rooms = Table(
     Column("joined", Boolean, nullable=False, default=True),
     Column("served_by", String),
     Column("served_at", Instant),
+)
+
+room_members = Table(
+    "room_members",
+    metadata,
+    Column("room_id", String, primary_key=True),
+    Column("user_id", String, primary_key=True),
+    Index("ix_room_members_user_id", "user_id"),
 )
 
 
@@ -66,9 +75,7 @@ class Rooms:
 
     async def find(self, room_id: str) -> Room | None:
         """The room, or None if the bot never was in it."""
-        row = (
-            await self._connection.execute(select(*_ROOM).where(rooms.c.room_id == room_id))
-        ).one_or_none()
+        row = (await self._connection.execute(select(*_ROOM).where(rooms.c.room_id == room_id))).one_or_none()
         return _room(tuple(row)) if row else None
 
     async def all(self) -> list[Room]:
@@ -96,8 +103,41 @@ class Rooms:
         await self._connection.execute(statement)
 
     async def leave(self, room_id: str) -> None:
-        """The bot is out of this room: it is no longer served."""
+        """The bot is out of this room: it is no longer served, and who is in it is no longer known."""
         await self.change(room_id, joined=False, served=False)
+        await self._connection.execute(delete(room_members).where(room_members.c.room_id == room_id))
+
+    async def present(self, *room_ids: str) -> list[str]:
+        """Who is joined to any of these rooms, enrolled or not, the bot left out; by user id, each once."""
+        query = select(room_members.c.user_id).where(room_members.c.room_id.in_(room_ids)).distinct()
+        return list((await self._connection.execute(query.order_by(room_members.c.user_id))).scalars())
+
+    async def rooms_of(self, user_id: str) -> list[str]:
+        """The ids of the rooms that the bot shares with this person."""
+        query = select(room_members.c.room_id).where(room_members.c.user_id == user_id)
+        return list((await self._connection.execute(query.order_by(room_members.c.room_id))).scalars())
+
+    async def arrive(self, room_id: str, user_id: str) -> None:
+        """A person has joined this room; nothing changes if she was there."""
+        statement = upsert(self._connection, room_members).values(room_id=room_id, user_id=user_id)
+        await self._connection.execute(statement.on_conflict_do_nothing())
+
+    async def depart(self, room_id: str, user_id: str) -> None:
+        """A person has left this room, by herself or not; nothing changes if she was not there."""
+        gone = delete(room_members).where(
+            room_members.c.room_id == room_id, room_members.c.user_id == user_id
+        )
+        await self._connection.execute(gone)
+
+    async def settle(self, room_id: str, user_ids: Iterable[str]) -> None:
+        """Exactly these people, and the bot, are joined to this room: the whole list, as a sync gives it."""
+        there = sorted(set(user_ids))
+        stale = delete(room_members).where(
+            room_members.c.room_id == room_id, room_members.c.user_id.not_in(there)
+        )
+        await self._connection.execute(stale)
+        for user_id in there:
+            await self.arrive(room_id, user_id)
 
     async def change(self, room_id: str, **values: object) -> bool:
         """Set columns of the room; False if it is not known."""
