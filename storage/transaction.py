@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from storage.agencies import Agencies
 from storage.audit import Audit
+from storage.crypto import Crypto
 from storage.encryption import Keyring, open_keyring
 from storage.inbox import Inbox
 from storage.members import Members
@@ -37,6 +38,11 @@ class Transaction:
     def audit(self) -> Audit:
         """The audit record."""
         return Audit(self.connection)
+
+    @cached_property
+    def crypto(self) -> Crypto:
+        """Encryption state of the Matrix device."""
+        return Crypto(self.connection)
 
     @cached_property
     def inbox(self) -> Inbox:

@@ -1,0 +1,335 @@
+"""Encryption state: the device's own secrets, its sessions, what is known of other devices and of rooms."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Boolean, Column, Index, Integer, String, Table, Text, delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.encryption import EncryptedBytes
+from storage.schema import Instant, Json, metadata, upsert
+
+crypto_values = Table(
+    "crypto_values",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", EncryptedBytes("crypto_values.value"), nullable=False),
+)
+
+olm_sessions = Table(
+    "olm_sessions",
+    metadata,
+    Column("sender_key", String, primary_key=True),
+    Column("session_id", String, primary_key=True),
+    Column("pickle", EncryptedBytes("olm_sessions.pickle"), nullable=False),
+    Column("used_at", Instant, nullable=False),
+)
+
+megolm_inbound = Table(
+    "megolm_inbound",
+    metadata,
+    Column("room_id", String, primary_key=True),
+    Column("session_id", String, primary_key=True),
+    Column("sender_key", String, primary_key=True),
+    Column("user_id", String, nullable=False),
+    Column("signing_key", String, nullable=False),
+    Column("pickle", EncryptedBytes("megolm_inbound.pickle"), nullable=False),
+    Column("received_at", Instant, nullable=False),
+)
+
+megolm_outbound = Table(
+    "megolm_outbound",
+    metadata,
+    Column("room_id", String, primary_key=True),
+    Column("session_id", String, nullable=False),
+    Column("pickle", EncryptedBytes("megolm_outbound.pickle"), nullable=False),
+    Column("messages", Integer, nullable=False),
+    Column("shared_with", Json, nullable=False),
+    Column("withheld_from", Json, nullable=False),
+    Column("made_at", Instant, nullable=False),
+)
+
+megolm_indexes = Table(
+    "megolm_indexes",
+    metadata,
+    Column("room_id", String, primary_key=True),
+    Column("session_id", String, primary_key=True),
+    Column("sender_key", String, primary_key=True),
+    Column("message_index", Integer, primary_key=True, autoincrement=False),
+    Column("event_id", String, nullable=False),
+)
+
+device_lists = Table(
+    "device_lists",
+    metadata,
+    Column("user_id", String, primary_key=True),
+    Column("outdated", Boolean, nullable=False),
+    Column("document", Json, nullable=False),
+    Column("violation", String),
+)
+
+room_states = Table(
+    "room_states",
+    metadata,
+    Column("room_id", String, primary_key=True),
+    Column("document", Json, nullable=False),
+)
+
+awaited_events = Table(
+    "awaited_events",
+    metadata,
+    Column("event_id", String, primary_key=True),
+    Column("room_id", String, nullable=False),
+    Column("session_id", String, nullable=False),
+    Column("event", Json, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Index("ix_awaited_events_session", "room_id", "session_id"),
+)
+
+sealed_messages = Table(
+    "sealed_messages",
+    metadata,
+    Column("txn_id", String, primary_key=True),
+    Column("room_id", String, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("sealed_at", Instant, nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class InboundSession:
+    """A Megolm session we were given: by whom (as Olm proved), with which device keys."""
+
+    room_id: str
+    session_id: str
+    sender_key: str
+    user_id: str
+    signing_key: str
+    pickle: bytes
+    received_at: datetime
+
+
+@dataclass(frozen=True)
+class OutboundSession:
+    """Our Megolm session for a room; `shared_with` is `{user: {device: curve25519 key}}`.
+
+    `withheld_from` lists, as `user/device`, who was told that the keys are withheld.
+    """
+
+    room_id: str
+    session_id: str
+    pickle: bytes
+    messages: int
+    shared_with: dict[str, dict[str, str]]
+    withheld_from: list[str]
+    made_at: datetime
+
+
+@dataclass(frozen=True)
+class AwaitedEvent:
+    """An event that could not be decrypted yet."""
+
+    event_id: str
+    room_id: str
+    session_id: str
+    event: dict[str, Any]
+    received_at: datetime
+
+
+@dataclass(frozen=True)
+class SealedMessage:
+    """A message already encrypted, until the homeserver has it: a retry sends the same bytes."""
+
+    txn_id: str
+    room_id: str
+    body: str
+    sealed_at: datetime
+
+
+@dataclass(frozen=True)
+class DeviceList:
+    """What /keys/query last said of a user; `violation` is the identity shown instead of the pinned one."""
+
+    user_id: str
+    outdated: bool
+    document: dict[str, Any]
+    violation: str | None
+
+
+class Crypto:
+    """Queries on encryption state, within one transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def value(self, name: str) -> bytes | None:
+        """One of the device's own secrets: its account, its identity's seeds, the sync token."""
+        query = select(crypto_values.c.value).where(crypto_values.c.name == name)
+        value: bytes | None = (await self._connection.execute(query)).scalar_one_or_none()
+        return value
+
+    async def set_value(self, name: str, value: bytes | None) -> None:
+        """Keep it; None forgets it."""
+        if value is None:
+            await self._connection.execute(delete(crypto_values).where(crypto_values.c.name == name))
+        else:
+            await self._put(crypto_values, {"name": name, "value": value})
+
+    async def forget_device(self) -> None:
+        """Drop all that belongs to the signed-in device; identity, pins and received keys stay."""
+        for name in ("account", "token", "device_id", "since"):
+            await self.set_value(name, None)
+        for table in (olm_sessions, megolm_outbound):
+            await self._connection.execute(delete(table))
+
+    async def olm_sessions(self, sender_key: str) -> list[tuple[str, bytes]]:
+        """Ids and pickles of the sessions with this device, the one last used first."""
+        query = (
+            select(olm_sessions.c.session_id, olm_sessions.c.pickle)
+            .where(olm_sessions.c.sender_key == sender_key)
+            .order_by(olm_sessions.c.used_at.desc())
+        )
+        return [(row[0], row[1]) for row in await self._connection.execute(query)]
+
+    async def latest_olm_sessions(self, sender_keys: list[str]) -> dict[str, tuple[str, bytes]]:
+        """For each device key the session last used, where there is one."""
+        table = olm_sessions.c
+        query = (
+            select(table.sender_key, table.session_id, table.pickle)
+            .where(table.sender_key.in_(sender_keys))
+            .order_by(table.used_at)
+        )
+        return {row[0]: (row[1], row[2]) for row in await self._connection.execute(query)}
+
+    async def save_olm_sessions(self, rows: list[tuple[str, str, bytes, datetime]]) -> None:
+        """Keep sessions: device key, session id, pickle, when it last received or was made."""
+        names = ("sender_key", "session_id", "pickle", "used_at")
+        await self._put(olm_sessions, *(dict(zip(names, row, strict=True)) for row in rows))
+
+    async def prune_olm_sessions(self, sender_key: str, keep: int) -> None:
+        """Forget all but the `keep` sessions last used with this device."""
+        stale = [session_id for session_id, _ in (await self.olm_sessions(sender_key))[keep:]]
+        where = (olm_sessions.c.sender_key == sender_key, olm_sessions.c.session_id.in_(stale))
+        await self._connection.execute(delete(olm_sessions).where(*where))
+
+    async def inbound(self, room_id: str, session_id: str) -> list[InboundSession]:
+        """All sessions of this id in this room, whoever gave them."""
+        columns = [megolm_inbound.c[name] for name in InboundSession.__dataclass_fields__]
+        query = select(*columns).where(
+            megolm_inbound.c.room_id == room_id, megolm_inbound.c.session_id == session_id
+        )
+        return [InboundSession(*row) for row in await self._connection.execute(query)]
+
+    async def inbound_count(self, sender_key: str) -> int:
+        """How many sessions this device has given us."""
+        query = select(func.count()).where(megolm_inbound.c.sender_key == sender_key)
+        return int((await self._connection.execute(query)).scalar_one())
+
+    async def save_inbound(self, session: InboundSession) -> None:
+        """Keep a received session."""
+        await self._put(megolm_inbound, dict(vars(session)))
+
+    async def outbound(self, room_id: str) -> OutboundSession | None:
+        """Our session for this room."""
+        columns = [megolm_outbound.c[name] for name in OutboundSession.__dataclass_fields__]
+        query = select(*columns).where(megolm_outbound.c.room_id == room_id)
+        row = (await self._connection.execute(query)).one_or_none()
+        return OutboundSession(*row) if row else None
+
+    async def save_outbound(self, session: OutboundSession) -> None:
+        """Keep our session for its room."""
+        await self._put(megolm_outbound, dict(vars(session)))
+
+    async def end_outbound(self, room_ids: list[str]) -> None:
+        """The next message to these rooms begins a new session."""
+        await self._connection.execute(
+            delete(megolm_outbound).where(megolm_outbound.c.room_id.in_(room_ids))
+        )
+
+    async def take_index(self, session: InboundSession, message_index: int, event_id: str) -> str:
+        """Claim a ratchet index for an event; the event that has it, which is another one in a replay."""
+        values = {
+            "room_id": session.room_id,
+            "session_id": session.session_id,
+            "sender_key": session.sender_key,
+            "message_index": message_index,
+        }
+        statement = upsert(self._connection, megolm_indexes).values(**values, event_id=event_id)
+        await self._connection.execute(statement.on_conflict_do_nothing())
+        query = select(megolm_indexes.c.event_id).filter_by(**values)
+        return str((await self._connection.execute(query)).scalar_one())
+
+    async def device_lists(self, users: list[str]) -> dict[str, DeviceList]:
+        """What is known of these users' devices; a user who is not tracked is left out."""
+        columns = [device_lists.c[name] for name in DeviceList.__dataclass_fields__]
+        query = select(*columns).where(device_lists.c.user_id.in_(users))
+        return {row[0]: DeviceList(*row) for row in await self._connection.execute(query)}
+
+    async def save_device_list(self, known: DeviceList) -> None:
+        """Keep what was learnt."""
+        await self._put(device_lists, dict(vars(known)))
+
+    async def outdate_devices(self, users: list[str]) -> None:
+        """These users' devices must be asked for again; None of them need be tracked."""
+        statement = update(device_lists).where(device_lists.c.user_id.in_(users)).values(outdated=True)
+        await self._connection.execute(statement)
+
+    async def violations(self) -> list[str]:
+        """Users whose identity is not the pinned one."""
+        query = select(device_lists.c.user_id).where(device_lists.c.violation.is_not(None))
+        return list((await self._connection.execute(query.order_by(device_lists.c.user_id))).scalars())
+
+    async def room_states(self) -> dict[str, dict[str, Any]]:
+        """What is remembered of every room."""
+        query = select(room_states.c.room_id, room_states.c.document)
+        return {row[0]: row[1] for row in await self._connection.execute(query)}
+
+    async def save_room_state(self, room_id: str, document: dict[str, Any]) -> None:
+        """Remember this of the room."""
+        await self._put(room_states, {"room_id": room_id, "document": document})
+
+    async def await_event(self, awaited: AwaitedEvent) -> None:
+        """Keep an event until its key is here or its time is up; a second time changes nothing."""
+        statement = upsert(self._connection, awaited_events).values(**vars(awaited))
+        await self._connection.execute(statement.on_conflict_do_nothing())
+
+    async def awaited(self, limit: int = 200) -> list[AwaitedEvent]:
+        """The events that wait, oldest first."""
+        columns = [awaited_events.c[name] for name in AwaitedEvent.__dataclass_fields__]
+        order = (awaited_events.c.received_at, awaited_events.c.event_id)
+        query = select(*columns).order_by(*order).limit(limit)
+        return [AwaitedEvent(*row) for row in await self._connection.execute(query)]
+
+    async def stop_awaiting(self, event_id: str) -> None:
+        """It was decrypted, or given up."""
+        await self._connection.execute(
+            delete(awaited_events).where(awaited_events.c.event_id == event_id)
+        )
+
+    async def sealed(self, txn_id: str) -> SealedMessage | None:
+        """The encrypted form of a message that is still owed."""
+        columns = [sealed_messages.c[name] for name in SealedMessage.__dataclass_fields__]
+        query = select(*columns).where(sealed_messages.c.txn_id == txn_id)
+        row = (await self._connection.execute(query)).one_or_none()
+        return SealedMessage(*row) if row else None
+
+    async def seal(self, message: SealedMessage) -> None:
+        """Keep the encrypted form until it is sent."""
+        await self._put(sealed_messages, dict(vars(message)))
+
+    async def unseal(self, txn_id: str) -> None:
+        """The homeserver has it."""
+        await self._connection.execute(delete(sealed_messages).where(sealed_messages.c.txn_id == txn_id))
+
+    async def _put(self, table: Table, *rows: dict[str, Any]) -> None:
+        """Insert rows or replace those with the same key."""
+        if not rows:
+            return
+        keys = list(table.primary_key.columns)
+        names = [name for name in rows[0] if name not in {key.name for key in keys}]
+        statement = upsert(self._connection, table)
+        statement = statement.on_conflict_do_update(
+            index_elements=keys, set_={name: statement.excluded[name] for name in names}
+        )
+        await self._connection.execute(statement, list(rows))
