@@ -65,7 +65,7 @@ $(VENV)/.test: $(VENV)/.run requirements/test.txt
 
 $(JS)/node_modules/.installed: $(VENV)/.test $(JS)/package.json $(JS)/package-lock.json
 	@$(call say,installing the JavaScript client of the tests)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --prefix $(JS) --no-audit --no-fund --loglevel=error </dev/null >&2
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --prefix $(JS) --no-audit --no-fund --silent </dev/null >&2
 	@touch $@
 
 # A file that comes out the same keeps its date, so that nothing is set up again for it.
