@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Annotated, Any, NewType
 
 from bot.kernel.card import Card
+from bot.kernel.health import Health
 from bot.kernel.language import Text, Voice, t
 from storage.members import Grant, Member
 from storage.rooms import Room
@@ -89,7 +90,11 @@ class Example:
 
 @dataclass(frozen=True)
 class Call:
-    """One command as a handler gets it: who, where, when, in reply to what."""
+    """One command as a handler gets it: who, where, when, in reply to what.
+
+    `sent_at` is the homeserver's word for when it was sent; `health` asks the process how it is, None where
+    nobody runs it.
+    """
 
     tx: Transaction
     who: Member
@@ -101,6 +106,8 @@ class Call:
     device_id: str
     typed: str
     reply: Ref | None = None
+    sent_at: datetime | None = None
+    health: Callable[[], Health] | None = None
 
     def may(self, *roles: Role) -> bool:
         """Whether the caller holds one of these roles here, itself or by one that implies it."""
