@@ -1,0 +1,1 @@
+"""Matrix: the only place that knows the protocol, its encryption and whom to trust."""

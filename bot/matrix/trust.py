@@ -1,0 +1,197 @@
+"""Whom to believe and to whom to give keys: pure decisions over plain values, and the circle they rest on."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from bot.kernel import clock
+from storage.members import ACTIVE, SUSPENDED, Member
+from storage.transaction import Transaction
+
+STRANGER = "stranger"
+FIRST_SIGHT, FINGERPRINT = "first-sight", "fingerprint"
+INVITING_ROLES = frozenset({"admin", "supervisor"})
+
+
+class Reason(StrEnum):
+    """Why something received is not acted on; the value is what the inbox row says."""
+
+    NOT_ENROLLED = "not_enrolled"
+    SUSPENDED = "suspended"
+    SENDER_MISMATCH = "sender_mismatch"
+    IDENTITY_CHANGED = "identity_changed"
+    NOT_PINNED = "not_pinned"
+    UNKNOWN_DEVICE = "unknown_device"
+    UNVERIFIED_DEVICE = "unverified_device"
+    CLEAR_TEXT = "clear_text"
+    REPLAYED = "replayed"
+    ROOM_MISMATCH = "room_mismatch"
+    MALFORMED = "malformed"
+    STATE_IN_CIPHERTEXT = "state_in_ciphertext"
+    INVITE_NOT_ALLOWED = "invite_not_allowed"
+
+
+class Withheld(StrEnum):
+    """Why a device gets no room key; codes of `m.room_key.withheld`."""
+
+    UNAUTHORISED = "m.unauthorised"
+    UNVERIFIED = "m.unverified"
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device with valid keys; `signed` says that its owner's self-signing key vouches for it."""
+
+    user_id: str
+    device_id: str
+    ed25519: str
+    curve25519: str
+    signed: bool
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A user's valid master key (None: none is shown) and devices by id."""
+
+    user_id: str
+    master: str | None = None
+    devices: dict[str, Device] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """As plain JSON."""
+        return {"master": self.master, "devices": [vars(device) for device in self.devices.values()]}
+
+    @classmethod
+    def of(cls, user_id: str, document: dict[str, Any]) -> "Identity":
+        """From plain JSON."""
+        devices = [Device(**values) for values in document["devices"]]
+        return cls(user_id, document["master"], {device.device_id: device for device in devices})
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What our own records say of a user; without `needs_pin` any identity of theirs will do."""
+
+    state: str
+    pin: str | None = None
+    needs_pin: bool = True
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who gave us a Megolm session, as the Olm channel proved it."""
+
+    user_id: str
+    curve25519: str
+    ed25519: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A device that is believed, or the reason why none is."""
+
+    device: Device | None
+    reason: Reason | None
+
+
+def decide(sender: str, standing: Standing, identity: Identity, owner: Owner) -> Verdict:
+    """Whether what `owner`'s session carried may count as said by `sender` (section 3.4 in its order)."""
+    if standing.state != ACTIVE:
+        suspended = standing.state == SUSPENDED
+        return Verdict(None, Reason.SUSPENDED if suspended else Reason.NOT_ENROLLED)
+    if owner.user_id != sender or identity.user_id != sender:
+        return Verdict(None, Reason.SENDER_MISMATCH)
+    if (reason := distrust(standing, identity)) is not None:
+        return Verdict(None, reason)
+    device = device_with(identity, owner)
+    if device is None:
+        return Verdict(None, Reason.UNKNOWN_DEVICE)
+    return Verdict(device, None if device.signed else Reason.UNVERIFIED_DEVICE)
+
+
+def distrust(standing: Standing, identity: Identity) -> Reason | None:
+    """Why this identity is not the one that is enrolled; None if it is."""
+    if not standing.needs_pin:
+        return None
+    if standing.pin is not None:
+        return None if identity.master == standing.pin else Reason.IDENTITY_CHANGED
+    return Reason.UNVERIFIED_DEVICE if identity.master is None else Reason.NOT_PINNED
+
+
+def device_with(identity: Identity, owner: Owner) -> Device | None:
+    """The device that has both keys of this owner."""
+    for device in identity.devices.values():
+        if device.curve25519 == owner.curve25519 and device.ed25519 == owner.ed25519:
+            return device
+    return None
+
+
+def withhold(standing: Standing, identity: Identity, device: Device) -> Withheld | None:
+    """Why this device gets no room keys; None if it does."""
+    if standing.state != ACTIVE:
+        return Withheld.UNAUTHORISED
+    if distrust(standing, identity) is not None or not device.signed:
+        return Withheld.UNVERIFIED
+    return None
+
+
+class Circle:
+    """Who counts: here anyone with a cross-signed device, as for a person's own client."""
+
+    async def standings(self, tx: Transaction, users: Iterable[str]) -> dict[str, Standing]:
+        """What our records say of these users."""
+        return {user: Standing(ACTIVE, needs_pin=False) for user in users}
+
+    async def standing(self, tx: Transaction, user_id: str) -> Standing:
+        """What our records say of this user."""
+        return (await self.standings(tx, [user_id]))[user_id]
+
+    async def see(self, tx: Transaction, identity: Identity) -> Standing:
+        """An identity was shown by the homeserver: pin it where that is allowed; the standing after it."""
+        return await self.standing(tx, identity.user_id)
+
+    async def may_invite(self, tx: Transaction, user_id: str) -> bool | None:
+        """Whether this user's invites are accepted; None: left open for the person to answer."""
+        return None
+
+
+class EnrolledCircle(Circle):
+    """Who counts for the bot: enrolled, active members with a pinned identity."""
+
+    def __init__(self, pinning: str = FIRST_SIGHT) -> None:
+        """`pinning` is `first-sight` or `fingerprint` (an admin pins by hand)."""
+        self._pinning = pinning
+
+    async def standings(self, tx: Transaction, users: Iterable[str]) -> dict[str, Standing]:
+        """From the members' records; unknown and removed ones are strangers."""
+        wanted = list(users)
+        if len(wanted) == 1:
+            member = await tx.members.find(wanted[0])
+            members = {} if member is None else {member.user_id: member}
+        else:
+            members = {each.user_id: each for each in await tx.members.all(ACTIVE, SUSPENDED)}
+        return {user: _standing(members.get(user)) for user in wanted}
+
+    async def see(self, tx: Transaction, identity: Identity) -> Standing:
+        """Pin an active member's first identity, if the configuration lets first sight decide."""
+        standing = await self.standing(tx, identity.user_id)
+        if standing.state != ACTIVE or standing.pin or not identity.master or self._pinning != FIRST_SIGHT:
+            return standing
+        await tx.members.pin(identity.user_id, identity.master, FIRST_SIGHT, clock.now())
+        return await self.standing(tx, identity.user_id)
+
+    async def may_invite(self, tx: Transaction, user_id: str) -> bool | None:
+        """Active members with a grant as admin or supervisor in force."""
+        if (await self.standing(tx, user_id)).state != ACTIVE:
+            return False
+        return any(grant.role in INVITING_ROLES for grant in await tx.members.grants(user_id, clock.now()))
+
+
+def _standing(member: Member | None) -> Standing:
+    if member is None or member.state not in (ACTIVE, SUSPENDED):
+        return Standing(STRANGER)
+    return Standing(member.state, member.master_key)
+
+
