@@ -9,7 +9,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
-.PHONY: run demo test check lock clean
+.PHONY: run demo test check lock lock-python lock-js clean
 
 export TANDEM_DATA ?= $(CURDIR)/data
 VENV := .venv
@@ -17,12 +17,14 @@ BIN := $(VENV)/bin
 JS := tests/e2e/js
 PYTHONS := python3.13 python3.12 python3.11 python3
 
+comma := ,
 say = printf 'set-up: %s\n' '$(1)' >&2
-# uv is quick; pip is there where no build of uv is. Both refuse whatever does not match its hash.
-# No byte-code here: what a start needs is compiled by that start, in far less time than all of it.
-install = { if [ -x $(BIN)/uv ]; \
-	then $(BIN)/uv pip install $(if $(V),,--quiet) --python $(BIN)/python $(1); \
-	else $(BIN)/python -m pip install --quiet --disable-pip-version-check $(1); fi; } </dev/null >&2
+# uv is quick; pip is there where uv is not or cannot. Both refuse whatever does not match its hash.
+# Certificates are the system's, for networks whose own authority reads along.
+install = { $(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python $(1) || { \
+	$(call say,uv could not; pip tries$(comma) more slowly); \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(1); }; } </dev/null >&2
+npm = PATH="$(CURDIR)/$(BIN):$$PATH" NODE_OPTIONS=--use-system-ca $(BIN)/npm --prefix $(JS)
 
 run: $(VENV)/.run
 	@$(BIN)/tandem run --console
@@ -49,7 +51,7 @@ $(VENV)/.base: requirements/bootstrap.txt
 	$(call say,creating .venv); \
 	$$found -m venv --clear $(VENV) </dev/null >&2; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
-		-r requirements/bootstrap.txt </dev/null >&2 || $(call say,no uv for this machine; pip does it more slowly)
+		-r requirements/bootstrap.txt </dev/null >&2 || $(call say,no uv for this machine)
 	@touch $@
 
 $(VENV)/.run: $(VENV)/.base requirements/run.txt pyproject.toml
@@ -65,16 +67,33 @@ $(VENV)/.test: $(VENV)/.run requirements/test.txt
 
 $(JS)/node_modules/.installed: $(VENV)/.test $(JS)/package.json $(JS)/package-lock.json
 	@$(call say,installing the JavaScript client of the tests)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --prefix $(JS) --no-audit --no-fund --silent </dev/null >&2
+	@$(npm) ci --loglevel=error </dev/null >&2
 	@touch $@
 
 # A file that comes out the same keeps its date, so that nothing is set up again for it.
-lock: $(VENV)/.base
+lock: lock-python lock-js
+
+lock-python: $(VENV)/.base
 	@set -e; cd requirements; for name in bootstrap run test; do \
 		cp $$name.txt $$name.new 2>/dev/null || true; \
-		../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-			--no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) $$name.in -o $$name.new; \
+		../$(BIN)/uv pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes \
+			--no-header --no-annotate --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) $$name.in -o $$name.new; \
 		if cmp -s $$name.new $$name.txt; then rm $$name.new; else mv $$name.new $$name.txt; fi; done
+
+# Addresses of where to send money are addresses too.
+define without_funding
+import json, pathlib, sys
+path = pathlib.Path(sys.argv[1])
+lock = json.loads(path.read_text())
+for package in lock["packages"].values():
+    package.pop("funding", None)
+path.write_text(json.dumps(lock, indent=2) + "\n")
+endef
+export without_funding
+
+lock-js: $(VENV)/.test
+	@$(npm) $(if $(UPGRADE),update,install) --package-lock-only --loglevel=error </dev/null >&2
+	@$(BIN)/python -c "$$without_funding" $(JS)/package-lock.json
 
 clean:
 	@rm -rf $(VENV) $(JS)/node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
