@@ -11,6 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from storage.agencies import Agencies
+from storage.alerts import Alerts
 from storage.audit import Audit
 from storage.crypto import Crypto
 from storage.encryption import Keyring, open_keyring
@@ -19,6 +20,7 @@ from storage.members import Members
 from storage.outbox import Outbox
 from storage.rooms import Rooms
 from storage.schema import metadata
+from storage.transitions import Transitions
 
 BUSY_TIMEOUT_MS = 10_000
 
@@ -33,6 +35,11 @@ class Transaction:
     def agencies(self) -> Agencies:
         """Agencies."""
         return Agencies(self.connection)
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        """Alerts, whom they ask and what was answered."""
+        return Alerts(self.connection)
 
     @cached_property
     def audit(self) -> Audit:
@@ -63,6 +70,11 @@ class Transaction:
     def rooms(self) -> Rooms:
         """Rooms and how they are served."""
         return Rooms(self.connection)
+
+    @cached_property
+    def transitions(self) -> Transitions:
+        """Changes of state, of every kind of object."""
+        return Transitions(self.connection)
 
 
 class Database:

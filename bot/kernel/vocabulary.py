@@ -93,7 +93,8 @@ class Call:
     """One command as a handler gets it: who, where, when, in reply to what.
 
     `sent_at` is the homeserver's word for when it was sent; `health` asks the process how it is, None where
-    nobody runs it.
+    nobody runs it. `pins_at_sight`: the configuration lets the identity that the homeserver shows first be
+    pinned; without it an admin gives each fingerprint.
     """
 
     tx: Transaction
@@ -108,6 +109,7 @@ class Call:
     reply: Ref | None = None
     sent_at: datetime | None = None
     health: Callable[[], Health] | None = None
+    pins_at_sight: bool = True
 
     def may(self, *roles: Role) -> bool:
         """Whether the caller holds one of these roles here, itself or by one that implies it."""
@@ -149,7 +151,8 @@ class Post:
     Neither `room_id` nor `to_user`: an answer in the room and thread that asked. `to_user` is by direct
     message. `about` makes replies to it mean that object. `standing`: it is its object's card in that
     room, to be edited by `Board`. `rings`: it needs attention (m.text; whom it mentions is rung);
-    otherwise it is an m.notice. Higher `priority` overtakes what is queued.
+    otherwise it is an m.notice. `mentions` are rung as well, though the card does not name them. Higher
+    `priority` overtakes what is queued.
     """
 
     card: Card
@@ -158,6 +161,7 @@ class Post:
     about: str | None = None
     standing: bool = False
     rings: bool = False
+    mentions: tuple[str, ...] = ()
     priority: int = 0
 
 
