@@ -266,6 +266,12 @@ class Crypto:
         query = select(*columns).where(device_lists.c.user_id.in_(users))
         return {row[0]: DeviceList(*row) for row in await self._connection.execute(query)}
 
+    async def identity(self, user_id: str) -> str | None:
+        """The valid master key that the homeserver last showed for this user; None if none was seen."""
+        query = select(device_lists.c.document).where(device_lists.c.user_id == user_id)
+        document = (await self._connection.execute(query)).scalar_one_or_none()
+        return None if document is None else document.get("master")
+
     async def save_device_list(self, known: DeviceList) -> None:
         """Keep what was learnt."""
         await self._put(device_lists, dict(vars(known)))
