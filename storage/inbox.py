@@ -60,6 +60,14 @@ class Inbox:
         query = select(*columns).where(inbox.c.handled_at.is_(None)).order_by(inbox.c.position).limit(limit)
         return [Received(*row) for row in await self._connection.execute(query)]
 
+    async def find(self, event_id: str) -> Received | None:
+        """The event, handled or not, if it was taken in."""
+        columns = [inbox.c[name] for name in Received.__dataclass_fields__]
+        row = (
+            await self._connection.execute(select(*columns).where(inbox.c.event_id == event_id))
+        ).one_or_none()
+        return Received(*row) if row else None
+
     async def mark_handled(self, event_id: str, now: datetime) -> bool:
         """Claim the event's effect for this transaction; False if another one has had it."""
         statement = (

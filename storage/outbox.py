@@ -142,17 +142,31 @@ class Outbox:
         count, oldest = (await self._connection.execute(query)).one()
         return int(count), oldest
 
+    async def next_try(self) -> datetime | None:
+        """When the earliest of the waiting rows may be tried; None if none waits."""
+        query = select(func.min(outbox.c.next_try_at)).where(outbox.c.state == QUEUED)
+        return (await self._connection.execute(query)).scalar_one()
+
+    async def mark_tried(self, owed: Owed) -> bool:
+        """Count an attempt before it is made: from now on the content stands. False if it was changed."""
+        statement = (
+            update(outbox)
+            .where(outbox.c.id == owed.id, outbox.c.state == QUEUED, outbox.c.attempts == owed.attempts)
+            .values(attempts=owed.attempts + 1)
+        )
+        return bool((await self._connection.execute(statement)).rowcount)
+
     async def mark_sent(self, row_id: int, event_id: str, room_id: str, now: datetime) -> None:
         """The homeserver has accepted it."""
         await self._set(row_id, state=SENT, event_id=event_id, room_id=room_id, sent_at=now, error=None)
 
     async def mark_retry(self, row_id: int, error: str, next_try_at: datetime) -> None:
         """It could not be delivered now."""
-        await self._set(row_id, attempts=outbox.c.attempts + 1, error=error, next_try_at=next_try_at)
+        await self._set(row_id, error=error, next_try_at=next_try_at)
 
     async def mark_failed(self, row_id: int, error: str) -> None:
         """It never will be delivered."""
-        await self._set(row_id, state=FAILED, attempts=outbox.c.attempts + 1, error=error)
+        await self._set(row_id, state=FAILED, error=error)
 
     async def replace_content(self, row_id: int, content: dict[str, Any]) -> bool:
         """Change a message that was not tried yet; False if it was."""

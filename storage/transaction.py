@@ -13,11 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from storage.agencies import Agencies
 from storage.alerts import Alerts
 from storage.audit import Audit
+from storage.confirmations import Confirmations
 from storage.crypto import Crypto
 from storage.encryption import Keyring, open_keyring
 from storage.inbox import Inbox
 from storage.members import Members
+from storage.notices import Notices
 from storage.outbox import Outbox
+from storage.pages import PageStore
 from storage.rooms import Rooms
 from storage.schema import metadata
 from storage.transitions import Transitions
@@ -47,6 +50,11 @@ class Transaction:
         return Audit(self.connection)
 
     @cached_property
+    def confirmations(self) -> Confirmations:
+        """Commands that wait for their code."""
+        return Confirmations(self.connection)
+
+    @cached_property
     def crypto(self) -> Crypto:
         """Encryption state of the Matrix device."""
         return Crypto(self.connection)
@@ -62,9 +70,19 @@ class Transaction:
         return Members(self.connection)
 
     @cached_property
+    def notices(self) -> Notices:
+        """What was said once."""
+        return Notices(self.connection)
+
+    @cached_property
     def outbox(self) -> Outbox:
         """Messages owed."""
         return Outbox(self.connection)
+
+    @cached_property
+    def pages(self) -> PageStore:
+        """What `!more` goes on with."""
+        return PageStore(self.connection)
 
     @cached_property
     def rooms(self) -> Rooms:

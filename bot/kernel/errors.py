@@ -60,3 +60,12 @@ class Conflict(BotError):
     """The object's state, or another officer, stands in the way."""
 
     code = "conflict"
+
+
+class DeliveryRefused(Exception):
+    """A messenger could not deliver: `reason` is a word for it, `permanent` whether to try again is vain."""
+
+    def __init__(self, reason: str, *, permanent: bool) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.permanent = permanent
