@@ -1,5 +1,6 @@
 """Members: who is enrolled, for which agency, with which pinned identity; and their grants."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -41,6 +42,10 @@ grants = Table(
 )
 
 ACTIVE, SUSPENDED, REMOVED = "active", "suspended", "removed"
+
+# How an identity came to be pinned: it was known when the member was enrolled; it was the first one that the
+# homeserver showed later; an admin gave its fingerprint.
+ENROLMENT, FIRST_SIGHT, FINGERPRINT = "enrolment", "first-sight", "fingerprint"
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,11 @@ class Members:
         )
         return bool((await self._connection.execute(statement)).rowcount)
 
+    async def repin(self, user_id: str, master_key: str, how: str, now: datetime) -> None:
+        """Pin this identity instead of whatever was pinned; only ever on an admin's word."""
+        values = {"master_key": master_key, "pinned_how": how, "pinned_at": now}
+        await self._connection.execute(update(members).where(members.c.user_id == user_id).values(**values))
+
     async def prefer(self, user_id: str, **values: str | None) -> None:
         """Set `language` or `zone`."""
         await self._connection.execute(update(members).where(members.c.user_id == user_id).values(**values))
@@ -136,6 +146,32 @@ class Members:
         """The member's grants in force at `now`, oldest first."""
         query = select(*_GRANT).where(grants.c.user_id == user_id, *_in_force(now)).order_by(grants.c.id)
         return [Grant(*row) for row in await self._connection.execute(query)]
+
+    async def all_grants(self, now: datetime) -> dict[str, list[Grant]]:
+        """Every grant in force at `now`, by user id, each member's oldest first."""
+        found: dict[str, list[Grant]] = {}
+        for row in await self._connection.execute(
+            select(*_GRANT).where(*_in_force(now)).order_by(grants.c.id)
+        ):
+            grant = Grant(*row)
+            found.setdefault(grant.user_id, []).append(grant)
+        return found
+
+    async def lock_holders(self, role: str, now: datetime) -> list[str]:
+        """User ids of active members who hold `role` in every room, locked until the transaction ends.
+
+        Whoever takes the role from one of them reads this first: of two who do so at once the second waits,
+        and then sees what the first has left.
+        """
+        query = (
+            select(grants.c.user_id)
+            .join(members, members.c.user_id == grants.c.user_id)
+            .where(members.c.state == ACTIVE, grants.c.role == role, *_in_force(now))
+            .where(grants.c.room_id.is_(None))
+            .order_by(grants.c.id)
+            .with_for_update()
+        )
+        return list(dict.fromkeys((await self._connection.execute(query)).scalars()))
 
     async def holders(self, role: str, now: datetime, agency: str | None = None) -> list[Member]:
         """Active members with a grant of `role` in force, of one agency or of all."""
@@ -184,6 +220,15 @@ class Members:
         statement = (
             update(grants)
             .where(grants.c.user_id == user_id, *_in_force(now), *((grants.c.role == role,) if role else ()))
+            .values(revoked_at=now)
+        )
+        return int((await self._connection.execute(statement)).rowcount)
+
+    async def end_grants(self, ids: Iterable[int], now: datetime) -> int:
+        """End these grants; how many were still running."""
+        statement = (
+            update(grants)
+            .where(grants.c.id.in_(list(ids)), grants.c.revoked_at.is_(None))
             .values(revoked_at=now)
         )
         return int((await self._connection.execute(statement)).rowcount)

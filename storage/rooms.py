@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Boolean, Column, Index, String, Table, delete, select, update
+from sqlalchemy import Boolean, Column, Index, String, Table, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.encryption import Encrypted
@@ -67,6 +67,10 @@ def _room(row: tuple[object, ...]) -> Room:
     return Room(**values)  # type: ignore[arg-type]  # columns and fields are the same names
 
 
+def _same(one: str | None, other: str) -> bool:
+    return one is not None and one.casefold() == other.casefold()
+
+
 class Rooms:
     """Queries on rooms, within one transaction."""
 
@@ -82,6 +86,17 @@ class Rooms:
         """Every room the bot is in, served or not, by id."""
         query = select(*_ROOM).where(rooms.c.joined).order_by(rooms.c.room_id)
         return [_room(tuple(row)) for row in await self._connection.execute(query)]
+
+    async def served(self, name: str | None = None) -> list[Room]:
+        """The served rooms, by name; with `name` the one that has it, in any case."""
+        found = [room for room in await self.all() if room.served]
+        wanted = found if name is None else [room for room in found if _same(room.name, name)]
+        return sorted(wanted, key=lambda room: (room.name or "").casefold())
+
+    async def sizes(self) -> dict[str, int]:
+        """How many people are joined to each room, the bot left out."""
+        query = select(room_members.c.room_id, func.count()).group_by(room_members.c.room_id)
+        return {room_id: int(count) for room_id, count in await self._connection.execute(query)}
 
     async def tagged(self, tag: str) -> list[Room]:
         """The served rooms with this tag."""
