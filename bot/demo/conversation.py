@@ -1,6 +1,5 @@
 """What was said in rooms, as an officer's client shows it: edits applied, removed messages gone."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -62,13 +61,13 @@ class Conversations:
         """The message with this id."""
         return self._messages.get(event_id)
 
+    def all(self) -> list[Heard]:
+        """Every message, oldest first."""
+        return list(self._messages.values())
+
     def in_room(self, room_id: str) -> list[Heard]:
         """The messages of a room, oldest first."""
         return [heard for heard in self._messages.values() if heard.room_id == room_id]
-
-    def first(self, fits: Callable[[Heard], bool]) -> Heard | None:
-        """The oldest message that fits."""
-        return next(filter(fits, self._messages.values()), None)
 
     def _put(self, before: Heard | None, after: Heard) -> Change:
         self._messages[after.event_id] = after
