@@ -1,0 +1,100 @@
+"""Time zones as people type them: a full name, a city, or an abbreviation that means several."""
+
+import zoneinfo
+from collections.abc import Sequence
+from functools import cache
+from zoneinfo import ZoneInfo
+
+from bot.kernel.errors import NotUnderstood
+from bot.kernel.language import Text, t
+from bot.kernel.nearest import folded, nearest
+
+# An abbreviation is never taken: it names one offset, while a zone also knows when the clocks change.
+ABBREVIATIONS = {
+    **dict.fromkeys(["NST", "NDT", "NT"], ("America/St_Johns",)),
+    **dict.fromkeys(["AST", "ADT", "AT"], ("America/Halifax", "America/Moncton", "America/Puerto_Rico")),
+    **dict.fromkeys(["EST", "EDT", "ET"], ("America/Toronto", "America/New_York", "America/Detroit")),
+    **dict.fromkeys(["CST", "CDT", "CT"], ("America/Winnipeg", "America/Chicago", "America/Regina")),
+    **dict.fromkeys(["MST", "MDT", "MT"], ("America/Edmonton", "America/Denver", "America/Phoenix")),
+    **dict.fromkeys(["PST", "PDT", "PT"], ("America/Vancouver", "America/Los_Angeles")),
+    **dict.fromkeys(["AKST", "AKDT"], ("America/Anchorage",)),
+    "HST": ("Pacific/Honolulu",),
+    "IST": ("Asia/Kolkata", "Europe/Dublin", "Asia/Jerusalem"),
+    "BST": ("Europe/London", "Asia/Dhaka"),
+    **dict.fromkeys(["CET", "CEST"], ("Europe/Paris", "Europe/Berlin")),
+}
+
+# Towns on the border that have no zone of their own name (IANA names one city for each zone).
+TOWNS = {
+    "America/Toronto": ("Cornwall", "Kingston", "Niagara Falls", "Ottawa", "Québec", "Sarnia", "Windsor"),
+    "America/New_York": ("Albany", "Buffalo", "Burlington", "Massena", "Plattsburgh", "Washington"),
+    "America/Detroit": ("Port Huron", "Marquette"),
+    "America/Winnipeg": ("Emerson",),
+    "America/Chicago": ("Duluth", "Grand Forks", "International Falls", "Minneapolis", "Pembina"),
+    "America/Regina": ("Estevan", "Saskatoon"),
+    "America/Edmonton": ("Calgary", "Coutts", "Lethbridge"),
+    "America/Denver": ("Havre", "Sweetgrass"),
+    "America/Vancouver": ("Abbotsford", "Surrey", "Victoria"),
+    "America/Los_Angeles": ("Bellingham", "Blaine", "Seattle", "Spokane"),
+    "America/Moncton": ("Fredericton", "Saint John", "St. Stephen"),
+}
+
+MOST_CHOICES = 4
+_NOT_OF_CITIES = frozenset({"Brazil", "Canada", "Chile", "Etc", "Mexico", "US"})
+
+
+def zone_named(typed: str, argument: str) -> ZoneInfo:
+    """The zone of this name or city, in any case; NotUnderstood, about `argument`, if none or several."""
+    if short := ABBREVIATIONS.get(typed.upper()):
+        raise NotUnderstood(
+            t("{typed} is not a zone: it does not say when the clocks change.", typed=typed),
+            argument=argument,
+            allowed=_one_of(short),
+            instead=short[0],
+        )
+    found = _index().get(_key(typed), ())
+    if len(found) == 1:
+        return ZoneInfo(found[0])
+    if found:
+        raise NotUnderstood(
+            t("{typed} is the name of several zones.", typed=typed),
+            argument=argument,
+            allowed=_one_of(found[:MOST_CHOICES]),
+            instead=found[0],
+        )
+    raise _unknown(typed, argument)
+
+
+def _unknown(typed: str, argument: str) -> NotUnderstood:
+    near = list(dict.fromkeys(name for key in nearest(_key(typed), _index()) for name in _index()[key]))
+    return NotUnderstood(
+        t("I know no zone {typed}.", typed=typed),
+        argument=argument,
+        allowed=_one_of(near[:MOST_CHOICES]) if near else t("a zone with its city, as America/Regina"),
+        instead=near[0] if near else "America/Regina",
+    )
+
+
+def _one_of(names: Sequence[str]) -> Text:
+    return t("one of {names}", names=tuple(names)) if len(names) > 1 else Text(names[0])
+
+
+@cache
+def _index() -> dict[str, tuple[str, ...]]:
+    """Zones by each way to type them: whole, by city, by town."""
+    index: dict[str, list[str]] = {}
+    for name in sorted(zoneinfo.available_timezones()):
+        area, _, city = name.rpartition("/")
+        if name == "UTC" or area:
+            index.setdefault(_key(name), []).append(name)
+        if area and area not in _NOT_OF_CITIES:
+            # A city listed twice (America/Louisville, America/Kentucky/Louisville) is one zone: a link.
+            index.setdefault(_key(city), [name])
+    for name, towns in TOWNS.items():
+        for town in towns:
+            index.setdefault(_key(town), []).append(name)
+    return {key: tuple(names) for key, names in index.items()}
+
+
+def _key(typed: str) -> str:
+    return "".join(each for each in folded(typed) if each.isalnum() or each in "/+-")
