@@ -2,10 +2,10 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from bot.demo.conversation import Change, Conversations, Heard
 from bot.kernel import clock
@@ -17,6 +17,8 @@ from storage.inbox import Received
 from storage.transaction import Database, Transaction
 
 PATIENCE_SECONDS = 30.0
+
+T = TypeVar("T")
 
 
 class Unanswered(Exception):
@@ -62,7 +64,7 @@ class Officer:
             await database.close()
             raise
         try:
-            await officer._wait(asyncio.ensure_future(officer.session.synced()))
+            await officer.meanwhile(officer.session.synced())
         except BaseException:
             await officer.close()
             raise
@@ -142,7 +144,7 @@ class Officer:
         await self.until(is_in, f"{user_id} to join {room_id}")
 
     async def until(self, is_so: Callable[[], bool], what: str) -> None:
-        """Wait until something is so that only what comes in can change; Unanswered if it does not in time."""
+        """Wait until something is so that only what comes in can change; Unanswered if it takes too long."""
         try:
             async with asyncio.timeout(self.patience):
                 while not is_so():
@@ -150,8 +152,25 @@ class Officer:
         except TimeoutError:
             raise Unanswered(self._missed(what)) from None
 
-    async def _wait(self, wish: asyncio.Future[None]) -> None:
-        """Wait for `wish`, or fail with what ended the client."""
+    async def quiet(self, seconds: float) -> None:
+        """Wait until nothing has come in for this long."""
+        while True:
+            try:
+                await asyncio.wait_for(asyncio.shield(self._news), seconds)
+            except TimeoutError:
+                return
+
+    async def meanwhile(self, wish: Coroutine[Any, Any, T]) -> T:
+        """Do something; fails with what ended the client, should that happen first."""
+        doing = asyncio.ensure_future(wish)
+        try:
+            await self._wait(doing)
+        finally:
+            if not doing.done():
+                doing.cancel()
+        return await doing
+
+    async def _wait(self, wish: asyncio.Future[Any]) -> None:
         await asyncio.wait({wish, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
         for task in self._tasks:
             if task.done():
