@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from bot.kernel.errors import NotUnderstood
 from bot.kernel.language import Text, t
-from bot.kernel.nearest import folded, nearest
+from bot.kernel.words import folded, nearest
 
 # An abbreviation is never taken: it names one offset, while a zone also knows when the clocks change.
 ABBREVIATIONS = {
@@ -39,7 +39,6 @@ TOWNS = {
     "America/Moncton": ("Fredericton", "Saint John", "St. Stephen"),
 }
 
-MOST_CHOICES = 4
 _NOT_OF_CITIES = frozenset({"Brazil", "Canada", "Chile", "Etc", "Mexico", "US"})
 
 
@@ -59,18 +58,19 @@ def zone_named(typed: str, argument: str) -> ZoneInfo:
         raise NotUnderstood(
             t("{typed} is the name of several zones.", typed=typed),
             argument=argument,
-            allowed=_one_of(found[:MOST_CHOICES]),
+            allowed=_one_of(found),
             instead=found[0],
         )
     raise _unknown(typed, argument)
 
 
 def _unknown(typed: str, argument: str) -> NotUnderstood:
-    near = list(dict.fromkeys(name for key in nearest(_key(typed), _index()) for name in _index()[key]))
+    meant = nearest(_key(typed), _index())
+    near = () if meant is None else _index()[meant]
     return NotUnderstood(
         t("I know no zone {typed}.", typed=typed),
         argument=argument,
-        allowed=_one_of(near[:MOST_CHOICES]) if near else t("a zone with its city, as America/Regina"),
+        allowed=_one_of(near) if near else t("a zone with its city, as America/Regina"),
         instead=near[0] if near else "America/Regina",
     )
 
