@@ -71,14 +71,6 @@ alert_answers = Table(
     Index("ix_alert_answers_event_id", "event_id"),
 )
 
-alert_reminders = Table(
-    "alert_reminders",
-    metadata,
-    Column("alert", Integer, primary_key=True, autoincrement=False),
-    Column("user_id", String, primary_key=True),
-    Column("at", Instant, nullable=False),
-)
-
 ACTIVE, CANCELLED, ALL_CLEAR, EXPIRED = "active", "cancelled", "all_clear", "expired"
 
 
@@ -209,11 +201,21 @@ class Alerts:
         return list((await self._connection.execute(query.order_by(alerts.c.number))).scalars())
 
     async def with_deadline_by(self, now: datetime) -> list[int]:
-        """The numbers of active alerts in which the deadline of some agency, silent or not, has passed."""
+        """The numbers of active alerts in which an agency without an answer is past its deadline."""
+        answered = (
+            select(alert_answers.c.id)
+            .where(
+                alert_answers.c.alert == alerts.c.number,
+                alert_answers.c.round == alerts.c.round,
+                alert_answers.c.agency == alert_agencies.c.agency,
+                alert_answers.c.withdrawn_at.is_(None),
+            )
+            .exists()
+        )
         query = (
             select(alerts.c.number)
             .join(alert_agencies, alert_agencies.c.alert == alerts.c.number)
-            .where(alerts.c.state == ACTIVE, alert_agencies.c.due_at <= now)
+            .where(alerts.c.state == ACTIVE, alert_agencies.c.due_at <= now, ~answered)
             .distinct()
             .order_by(alerts.c.number)
         )
@@ -263,11 +265,6 @@ class Alerts:
             .values(withdrawn_at=now)
         )
         return bool((await self._connection.execute(statement)).rowcount)
-
-    async def remind_once(self, number: int, user_id: str, now: datetime) -> bool:
-        """Whether this is the first reminder to this person about this alert; there is no second."""
-        statement = upsert(self._connection, alert_reminders).values(alert=number, user_id=user_id, at=now)
-        return bool((await self._connection.execute(statement.on_conflict_do_nothing())).rowcount)
 
     async def _one(self, query: Select[Any]) -> Alert | None:
         row = (await self._connection.execute(query)).one_or_none()

@@ -1,0 +1,277 @@
+"""Answer an alert for one's agency: by command, which is signed, or by a reaction, which is not."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from bot.kernel.card import Code, card, line
+from bot.kernel.errors import NotFound, NotUnderstood
+from bot.kernel.language import Text, t
+from bot.kernel.vocabulary import (
+    AlertRef,
+    Board,
+    Call,
+    Example,
+    Post,
+    Quoted,
+    Reaction,
+    Ref,
+    Role,
+    Said,
+    holds,
+)
+from commands.alerts.capability import alerts
+from commands.alerts.cards import ANSWERS, standing_card, title
+from commands.alerts.rules import (
+    SILENT,
+    TAKEN,
+    WITHDRAWN,
+    Answer,
+    Severity,
+    is_settled,
+    may_answer_unsigned,
+    resumed,
+    silent,
+)
+from commands.alerts.views import View, held_open, is_shown_here, may_read, number_of, said_to_author, view_of
+from storage.alerts import ACTIVE, Alert, Answered
+from storage.transitions import Transition
+
+LONGEST_REASON = 200
+TICK = "✅"
+_ONCE = timedelta(days=366)  # longer than any alert can be open
+
+
+@alerts.command(
+    "ack",
+    role=Role.OFFICER,
+    french=["accuser"],
+    names={"alert": "alerte", "answer": "réponse", "why": "motif"},
+    anywhere=True,
+    examples=[
+        Example(
+            "!ack A-1", given=('!alert severe "Bridge closed"',), answers="A-1: your answer is on record"
+        ),
+        Example("!ack", given=('!alert severe "Bridge closed"',), answers="A-1: your answer is on record"),
+        Example(
+            '!ack A-1 unable "no boat before noon"',
+            given=('!alert severe "Vessel adrift"',),
+            answers="unable",
+        ),
+        Example("!ack A-99", answers="There is no alert A-99", refused=True),
+        Example("!ack", answers="No alert is active here", refused=True),
+        Example(
+            "!ack A-1",
+            given=('!alert severe "Bridge closed"', "!alert clear A-1"),
+            answers="A-1 is closed",
+            refused=True,
+        ),
+    ],
+)
+async def acknowledge(
+    call: Call, alert: AlertRef | None = None, answer: Answer = Answer.ACK, why: Quoted | None = None
+) -> list[Said]:
+    """Answer an alert for your agency: ack, accept, help, unable or decline, and why if you like.
+
+    You may answer again; the last answer counts and the earlier ones stay on record.
+    """
+    found = await held_open(call, alert or await _only_one(call))
+    before = await view_of(call.tx, found)
+    answered = Answered(
+        round=found.round,
+        agency=call.who.agency,
+        user_id=call.who.user_id,
+        answer=answer.value,
+        reason=_checked_reason(why),
+        signed=True,
+        at=call.now,
+        event_id=call.event_id,
+    )
+    await call.tx.alerts.answer(found.number, answered)
+    await _note_answer(call, before, answered)
+    await call.tx.alerts.change(found)
+    after = await view_of(call.tx, found)
+    said = Post(card(_on_record(after, answered)), about=found.ref)
+    return [said, Board(found.ref, standing_card(after)), *await _news(call, before, after, answered)]
+
+
+async def _only_one(call: Call) -> Ref:
+    open_ones = [each for each in await call.tx.alerts.active() if await is_shown_here(call, each)]
+    if len(open_ones) == 1:
+        return Ref(open_ones[0].ref)
+    if not open_ones:
+        raise NotFound(t("No alert is active here."), allowed=t("the number of an alert"), example="!ack A-1")
+    raise NotUnderstood(
+        t("{count} alerts are active here: say which one.", count=len(open_ones)),
+        allowed=t("one of {choices}", choices=tuple(title(each) for each in open_ones)),
+        example=f"!ack {open_ones[0].ref}",
+    )
+
+
+def _checked_reason(why: str | None) -> str | None:
+    said = " ".join(why.split()) if why else ""
+    if len(said) <= LONGEST_REASON:
+        return said or None
+    raise NotUnderstood(
+        t("The reason has {count} characters.", count=len(said)),
+        argument="why",
+        allowed=t("up to {count} characters in quotes", count=LONGEST_REASON),
+        instead=f'"{said[:LONGEST_REASON].rstrip()}"',
+    )
+
+
+async def _note_answer(call: Call, before: View, answered: Answered) -> None:
+    earlier = next((each.answer for each in before.board if each.agency == answered.agency), None)
+    await call.tx.transitions.add(
+        Transition(
+            f"{before.alert.ref}/{answered.agency}",
+            earlier.answer if earlier else SILENT,
+            answered.answer,
+            call.now,
+            call.who.user_id,
+            call.device_id,
+            answered.reason,
+            call.event_id,
+        )
+    )
+
+
+def _on_record(view: View, answered: Answered) -> Text:
+    values = {"ref": view.alert.ref, "agency": answered.agency, "answer": ANSWERS[answered.answer]}
+    if view.silent:
+        return t(
+            "{ref}: your answer is on record: {agency} {answer}. Still silent: {silent}.",
+            silent=view.silent,
+            **values,
+        )
+    return t("{ref}: your answer is on record: {agency} {answer}. Nobody is silent.", **values)
+
+
+async def _news(call: Call | Reaction, before: View, after: View, answered: Answered) -> list[Said]:
+    """What the author must hear: that an agency cannot or needs help, and that all have answered."""
+    rows = []
+    if answered.answer not in TAKEN or answered.answer == Answer.HELP.value:
+        reason = [f": {answered.reason}"] if answered.reason else []
+        said = t("{agency} {answer}", agency=answered.agency, answer=ANSWERS[answered.answer])
+        rows.append(line(f"{after.alert.ref}: ", said, " · ", after.name(answered.user_id), *reason))
+    if is_settled(after.alert, after.board) and not is_settled(before.alert, before.board):
+        rows.append(line(_all_answered(after)))
+    if not rows or call.who.user_id == after.alert.author:
+        return []
+    post = Post(card(rows), about=after.alert.ref, priority=after.priority)
+    return list(await said_to_author(call.tx, after, post, call.now))
+
+
+def _all_answered(view: View) -> Text:
+    count = sum(1 for each in view.board if each.answer is not None and each.agency != view.alert.agency)
+    if count == 1:
+        return t("{ref} is answered: {headline}", ref=view.alert.ref, headline=view.alert.headline)
+    return t(
+        "{ref} is answered by all {count} agencies: {headline}",
+        ref=view.alert.ref,
+        headline=view.alert.headline,
+        count=count,
+    )
+
+
+@alerts.on_reaction("A")
+async def react(reaction: Reaction) -> Sequence[Said]:
+    """A tick on an alert's card answers it unsigned, where that may count; taking it off withdraws."""
+    if reaction.key.removesuffix("\ufe0f") != TICK:
+        return []
+    alert = await reaction.tx.alerts.hold(number_of(reaction.about))
+    if alert is None or not await _may_answer(reaction, alert):
+        return []
+    if reaction.removed:
+        return await _withdraw(reaction, alert)
+    refusal = _why_not(reaction, alert)
+    if refusal is not None:
+        return await _remind(reaction, alert, refusal)
+    return await _answer_unsigned(reaction, alert)
+
+
+async def _may_answer(reaction: Reaction, alert: Alert) -> bool:
+    grants = await reaction.tx.members.grants(reaction.who.user_id, reaction.now)
+    is_officer = holds(grants, Role.OFFICER, reaction.room.room_id)
+    return is_officer and await may_read(reaction.tx, alert, reaction.who)
+
+
+def _why_not(reaction: Reaction, alert: Alert) -> tuple[Text | Code | str, ...] | None:
+    severity = Severity(alert.severity)
+    command = Code(f"!ack {alert.ref}")
+    if alert.state != ACTIVE:
+        return (t("{ref} is closed: {tick} changes nothing.", ref=alert.ref, tick=TICK),)
+    if not may_answer_unsigned(severity):
+        said = t(
+            "{tick} can be forged, so it is no answer to {severity}. Type",
+            tick=TICK,
+            severity=severity.capitals,
+        )
+        return said, " ", command
+    if not reaction.room.reactions:
+        return t("{tick} is no answer in this room. Type", tick=TICK), " ", command
+    return None
+
+
+async def _remind(reaction: Reaction, alert: Alert, refusal: tuple[Text | Code | str, ...]) -> Sequence[Said]:
+    """One line to who pressed it, once per person and alert: a second tick says nothing new."""
+    subject = f"alert.tick {alert.ref} {reaction.who.user_id}"
+    if reaction.removed or not await reaction.tx.notices.claim(subject, reaction.now, _ONCE):
+        return []
+    return [
+        Post(
+            card(line(*refusal)),
+            room_id=reaction.room.room_id,
+            about=alert.ref,
+            rings=True,
+            mentions=(reaction.who.user_id,),
+        )
+    ]
+
+
+async def _answer_unsigned(reaction: Reaction, alert: Alert) -> Sequence[Said]:
+    before = await view_of(reaction.tx, alert)
+    answered = Answered(
+        round=alert.round,
+        agency=reaction.who.agency,
+        user_id=reaction.who.user_id,
+        answer=Answer.ACK.value,
+        reason=None,
+        signed=False,
+        at=reaction.now,
+        event_id=reaction.event_id,
+    )
+    await reaction.tx.alerts.answer(alert.number, answered)
+    await _note_reaction(reaction, alert, SILENT, Answer.ACK.value)
+    await reaction.tx.alerts.change(alert)
+    after = await view_of(reaction.tx, alert)
+    news = await _news(reaction, before, after, answered)
+    return [Board(alert.ref, standing_card(after)), *news]
+
+
+async def _withdraw(reaction: Reaction, alert: Alert) -> Sequence[Said]:
+    """Take the answer back that this reaction gave. Whoever is silent now is on the ladder again."""
+    taken = await reaction.tx.alerts.withdraw(
+        alert.number, reaction.event_id, reaction.who.user_id, reaction.now
+    )
+    if not taken or alert.state != ACTIVE:
+        return []
+    await _note_reaction(reaction, alert, Answer.ACK.value, WITHDRAWN)
+    owing = silent(alert, (await view_of(reaction.tx, alert)).board)
+    await reaction.tx.alerts.ask(
+        alert.number, [resumed(each.asked, reaction.now) for each in owing if each.asked is not None]
+    )
+    await reaction.tx.alerts.change(alert)
+    return [Board(alert.ref, standing_card(await view_of(reaction.tx, alert)))]
+
+
+async def _note_reaction(reaction: Reaction, alert: Alert, before: str, after: str) -> None:
+    await reaction.tx.transitions.add(
+        Transition(
+            f"{alert.ref}/{reaction.who.agency}",
+            before,
+            after,
+            reaction.now,
+            actor=reaction.who.user_id,
+            event_id=reaction.event_id,
+        )
+    )

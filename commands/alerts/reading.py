@@ -1,0 +1,70 @@
+"""Read alerts: the active ones, the board by agency, everything about one."""
+
+from bot.kernel.card import Card, card
+from bot.kernel.language import t
+from bot.kernel.vocabulary import AlertRef, Call, Example, Post, Role, Said
+from commands.alerts.capability import alerts
+from commands.alerts.cards import board_card, full_card, list_card
+from commands.alerts.views import is_shown_here, readable, view_of
+from storage.alerts import Alert
+
+
+@alerts.command(
+    "alert list",
+    role=Role.OBSERVER,
+    french=["alerte liste"],
+    anywhere=True,
+    examples=[
+        Example("!alert list", answers="No alert is active here"),
+        Example("!alert list", given=('!alert severe "Bridge closed"',), answers="A-1 SEVERE: Bridge closed"),
+    ],
+)
+async def list_alerts(call: Call) -> Card:
+    """The active alerts of this room, newest first, and who is silent. Alone with me: all you may see."""
+    shown = [each for each in await call.tx.alerts.active() if await is_shown_here(call, each)]
+    return list_card([await view_of(call.tx, each) for each in shown])
+
+
+@alerts.command(
+    "alert who",
+    role=Role.OBSERVER,
+    french=["alerte qui"],
+    names={"alert": "alerte"},
+    anywhere=True,
+    examples=[
+        Example(
+            "!alert who A-1", given=('!alert severe "Bridge closed"',), answers="A-1 SEVERE: Bridge closed"
+        ),
+        Example("!alert who A-99", answers="There is no alert A-99", refused=True),
+    ],
+)
+async def who_answered(call: Call, alert: AlertRef) -> list[Said]:
+    """The board of an alert: which agency answered what, by whom and when; which is silent, for how long."""
+    found = await readable(call, alert)
+    return await _told(call, found, board_card(await view_of(call.tx, found), call.now))
+
+
+@alerts.command(
+    "alert show",
+    role=Role.OBSERVER,
+    french=["alerte voir"],
+    names={"alert": "alerte"},
+    anywhere=True,
+    examples=[
+        Example("!alert show A-1", given=('!alert severe "Bridge closed"',), answers="Sent to 1 room"),
+        Example("!alert show A-99", answers="There is no alert A-99", refused=True),
+    ],
+)
+async def show_alert(call: Call, alert: AlertRef) -> list[Said]:
+    """Everything about an alert: its card, how far it went, until when it runs, and its history."""
+    found = await readable(call, alert)
+    history = await call.tx.transitions.of(found.ref)
+    return await _told(call, found, full_card(await view_of(call.tx, found), history, call.now))
+
+
+async def _told(call: Call, alert: Alert, shown: Card) -> list[Said]:
+    """Here, if the room may read it; otherwise to her alone."""
+    if await is_shown_here(call, alert):
+        return [Post(shown, about=alert.ref)]
+    here = card(t("{ref} is an alert of other rooms. I have written to you directly.", ref=alert.ref))
+    return [Post(shown, to_user=call.who.user_id, about=alert.ref), here]
