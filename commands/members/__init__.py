@@ -1,0 +1,6 @@
+"""Members: who is enrolled, for which agency, with which identity and roles; nobody else is listened to."""
+
+from commands.members import enrolment, grants, standing
+from commands.members.capability import members
+
+__all__ = ["enrolment", "grants", "members", "standing"]

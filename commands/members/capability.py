@@ -1,0 +1,85 @@
+"""The capability that the commands about members are declared in, and what they share."""
+
+from bot.kernel.card import Line
+from bot.kernel.errors import NotAllowed, NotFound, NotUnderstood
+from bot.kernel.language import Text, t
+from bot.kernel.vocabulary import Call, Capability
+from bot.kernel.words import nearest
+from commands.members.rules import identity_lines
+from storage.members import ACTIVE, REMOVED, SUSPENDED, Member
+from storage.transitions import Transition
+
+members = Capability("members")
+
+LONGEST_REASON = 300
+PERSON = {"user": "personne"}
+
+
+async def enrolled(call: Call, user: str) -> Member:
+    """The member, active or suspended; NotFound, with the nearest user id, if there is none."""
+    member = await call.tx.members.find(user)
+    if member is not None and member.state != REMOVED:
+        return member
+    near = nearest(user, [each.user_id for each in await call.tx.members.all(ACTIVE, SUSPENDED)])
+    raise NotFound(
+        t("{user} is not enrolled.", user=user),
+        argument="user",
+        allowed=t("a member: {command} names them", command="!member list"),
+        instead=near,
+        example=None if near else "!member list",
+    )
+
+
+async def identity_of(call: Call, member: Member) -> list[Line]:
+    """What is pinned for this member, and whether the homeserver shows something else now."""
+    shown = await call.tx.crypto.identity(member.user_id)
+    return identity_lines(member, violated=shown is not None and shown != member.master_key)
+
+
+async def room_names(call: Call) -> dict[str, str]:
+    """What the rooms are called, by room id."""
+    return {room.room_id: room.name for room in await call.tx.rooms.all() if room.name}
+
+
+def refuse_oneself(call: Call, user: str, said: Text) -> None:
+    """NotAllowed if the caller means herself: nobody decides about her own standing (domain, section 0)."""
+    if user == call.who.user_id:
+        raise NotAllowed(
+            said, argument="user", allowed=t("another admin has to do it"), example="!member list"
+        )
+
+
+async def refuse_last_admin(call: Call, user: str) -> None:
+    """Conflict if nobody would be left who may enrol and grant."""
+    holders = await call.tx.members.lock_holders("admin", call.now)
+    if holders == [user]:
+        raise LastAdmin(
+            t("{user} is the last admin: nobody could grant anything after this.", user=user),
+            argument="user",
+            allowed=t("make somebody else admin first"),
+            example="!grant @name:server admin",
+        )
+
+
+class LastAdmin(NotAllowed):
+    """The last admin stays one."""
+
+    code = "last_admin"
+
+
+def reason_of(typed: str) -> str:
+    """Why, as it is kept; NotUnderstood if it is empty or does not fit."""
+    why = typed.strip()
+    if 0 < len(why) <= LONGEST_REASON:
+        return why
+    raise NotUnderstood(
+        t("A reason has 1 to {most} characters, not {count}.", most=LONGEST_REASON, count=len(why)),
+        argument="why",
+        instead='"left the team"',
+    )
+
+
+async def record(call: Call, user: str, was: str | None, state: str, why: str | None = None) -> None:
+    """Write down who changed a member's standing, and why."""
+    change = Transition(user, was, state, call.now, call.who.user_id, call.device_id, why, call.event_id)
+    await call.tx.transitions.add(change)

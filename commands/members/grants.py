@@ -1,0 +1,211 @@
+"""Grants: which role a member has, for which agency, where and until when."""
+
+import re
+from datetime import datetime, tzinfo
+
+from bot.kernel.arguments import spellings
+from bot.kernel.card import Card, bullet, card
+from bot.kernel.errors import Conflict, NotAllowed, NotFound, NotUnderstood
+from bot.kernel.language import Text, t
+from bot.kernel.moments import read_moment, read_span
+from bot.kernel.vocabulary import Call, Example, Post, Role, UserId
+from bot.kernel.words import folded, nearest
+from commands.agencies import known_agency
+from commands.members.capability import (
+    PERSON,
+    enrolled,
+    members,
+    record,
+    refuse_last_admin,
+    refuse_oneself,
+    room_names,
+)
+from commands.members.rules import STATES, in_words, named, roles_of
+from storage.members import ACTIVE, Grant, Member
+
+NAMES = {**PERSON, "role": "rôle", "agency": "agence", "room": "salon", "until": "jusque"}
+ROY = ("!member add @roy:rcmp.example RCMP",)
+LIAISON = (*ROY, "!grant @roy:rcmp.example liaison")
+EVERY = frozenset({"all", "tout", "tous"})
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+def end_of(typed: str, now: datetime, zone: tzinfo) -> datetime:
+    """When a grant ends: after a length of time, at an instant, or as a day begins in `zone`."""
+    length = read_span(typed)
+    if length is not None:
+        end: datetime | None = now + length
+    else:
+        end = read_moment(f"{typed} 00:00" if _DAY.fullmatch(typed.strip()) else typed, now, zone)
+    if end is not None and end > now:
+        return end
+    raise NotUnderstood(
+        t("{end} is in the past.", end=end) if end else t("{typed} is not a time.", typed=typed),
+        argument="until",
+        allowed=t("a day as 2027-01-01, or a length of time as 90d"),
+        instead="90d",
+    )
+
+
+def role_or_all(typed: str) -> Role | None:
+    """The role of this name in either language, None for all; NotUnderstood lists the roles."""
+    if folded(typed) in EVERY:
+        return None
+    spelled = spellings(Role)
+    if folded(typed) in spelled:
+        return Role(spelled[folded(typed)].value)
+    near = nearest(typed, [*spelled, *EVERY])
+    raise NotUnderstood(
+        t("{typed} is not a role.", typed=typed),
+        argument="role",
+        allowed=t("{roles}, or {all} of them", roles=tuple(Role), all="all"),
+        instead=str(spelled[near].value) if near in spelled else "all",
+    )
+
+
+@members.command(
+    "grant",
+    role=Role.ADMIN,
+    french=["accorder"],
+    names=NAMES,
+    examples=[
+        Example("!grant @roy:rcmp.example liaison", given=ROY, answers="@roy:rcmp.example is liaison"),
+        Example("!grant @roy:rcmp.example duty until=90d", given=ROY, answers="is duty until"),
+        Example("!grant @roy:rcmp.example analyst agency=CBP", given=ROY, answers="is analyst for CBP"),
+        Example(
+            "!grant @roy:rcmp.example captain", given=ROY, answers="role is one of observer", refused=True
+        ),
+        Example(
+            "!grant @roy:rcmp.example duty until=2020-01-01",
+            given=ROY,
+            answers="is in the past",
+            refused=True,
+        ),
+        Example(
+            "!grant @roy:rcmp.example liaison", given=LIAISON, answers="is liaison already", refused=True
+        ),
+        Example(
+            "!grant @roy:rcmp.example duty room=nowhere", given=ROY, answers="no room nowhere", refused=True
+        ),
+    ],
+)
+async def grant_role(
+    call: Call,
+    user: UserId,
+    role: Role,
+    *,
+    agency: str | None = None,
+    room: str | None = None,
+    until: str | None = None,
+) -> Post:
+    """Give a member a role: for their agency or another, everywhere or in one room, with or without end."""
+    refuse_oneself(call, user, t("Nobody grants themselves a role."))
+    member = await enrolled(call, user)
+    _refuse_suspended(member)
+    home = (await known_agency(call, agency)).code if agency else member.agency
+    room_id = await _room(call, room, role) if room else None
+    end = end_of(until, call.now, call.voice.zone) if until else None
+    old = [
+        each
+        for each in await call.tx.members.grants(member.user_id, call.now)
+        if (each.role, each.agency, each.room_id) == (role.value, home, room_id)
+    ]
+    new = Grant(0, member.user_id, role.value, home, room_id, call.who.user_id, call.now, end, None)
+    said = in_words(new, member.agency, await room_names(call))
+    if any(each.expires_at == end for each in old):
+        raise Conflict(
+            t("{who} is {role} already.", who=named(member), role=said),
+            argument="role",
+            example=f"!member show {member.user_id}",
+        )
+    await call.tx.members.end_grants([each.id for each in old], call.now)
+    await call.tx.members.grant(
+        member.user_id, role.value, home, by=call.who.user_id, now=call.now, room_id=room_id, expires_at=end
+    )
+    await _record(call, member, new, granted=True)
+    done = t("{who} is {role}.", who=named(member), role=said)
+    return Post(await _standing(call, member, done), about=member.user_id)
+
+
+def _refuse_suspended(member: Member) -> None:
+    if member.state != ACTIVE:
+        raise Conflict(
+            t("{who} is {state}.", who=named(member), state=STATES[member.state]),
+            argument="user",
+            example=f"!member resume {member.user_id}",
+        )
+
+
+async def _room(call: Call, name: str, role: Role) -> str:
+    """The id of the served room of this name; an admin is admin everywhere."""
+    if role is Role.ADMIN:
+        raise NotAllowed(
+            t("An admin is admin of the whole bot, not of one room."),
+            argument="room",
+            allowed=t("leave out {word}", word="room="),
+        )
+    found = await call.tx.rooms.served(name)
+    if found:
+        return found[0].room_id
+    names = [room.name for room in await call.tx.rooms.served() if room.name]
+    raise NotFound(
+        t("I serve no room {name}.", name=name),
+        argument="room",
+        allowed=t("one of {names}", names=tuple(names)) if names else None,
+        instead=nearest(name, names),
+        example=None if nearest(name, names) else "!room list",
+    )
+
+
+@members.command(
+    "revoke",
+    role=Role.ADMIN,
+    french=["révoquer"],
+    names=NAMES,
+    examples=[
+        Example("!revoke @roy:rcmp.example liaison", given=LIAISON, answers="no longer has: liaison"),
+        Example("!revoke @roy:rcmp.example all", given=LIAISON, answers="no longer has: officer, liaison"),
+        Example("!revoke @roy:rcmp.example duty", given=ROY, answers="does not have this role", refused=True),
+        Example("!revoke @roy:rcmp.example captain", given=ROY, answers="is not a role", refused=True),
+        Example("!revoke @nobody:rcmp.example duty", answers="is not enrolled", refused=True),
+    ],
+)
+async def revoke_role(call: Call, user: UserId, role: str, *, agency: str | None = None) -> Post:
+    """Take a role from a member, or all of them; of one agency only if you name it."""
+    member, which = await enrolled(call, user), role_or_all(role)
+    code = (await known_agency(call, agency)).code if agency else None
+    held = await call.tx.members.grants(member.user_id, call.now)
+    ending = [
+        each
+        for each in held
+        if (which is None or each.role == which.value) and (code is None or each.agency == code)
+    ]
+    if not ending:
+        roles = roles_of(member, held, await room_names(call))
+        raise NotFound(
+            t("{who} does not have this role.", who=named(member)),
+            argument="role",
+            allowed=t("what they have: {roles}", roles=roles),
+            instead=held[0].role if held else None,
+            example=None if held else f"!member show {member.user_id}",
+        )
+    if any(each.role == Role.ADMIN.value for each in ending):
+        await refuse_last_admin(call, member.user_id)
+    await call.tx.members.end_grants([each.id for each in ending], call.now)
+    for each in ending:
+        await _record(call, member, each, granted=False)
+    gone = roles_of(member, ending, await room_names(call))
+    done = t("{who} no longer has: {roles}.", who=named(member), roles=gone)
+    return Post(await _standing(call, member, done), about=member.user_id)
+
+
+async def _record(call: Call, member: Member, grant: Grant, *, granted: bool) -> None:
+    """Who gave or took which right: the role, the agency and the room are part of the object's name."""
+    right = "/".join(filter(None, (member.user_id, grant.role, grant.agency, grant.room_id)))
+    await record(call, right, *((None, "granted") if granted else ("granted", "revoked")))
+
+
+async def _standing(call: Call, member: Member, said: Text) -> Card:
+    """What has happened, and what the member may do now."""
+    held = await call.tx.members.grants(member.user_id, call.now)
+    return card(said, bullet(t("Roles: {roles}", roles=roles_of(member, held, await room_names(call)))))
