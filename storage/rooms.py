@@ -146,13 +146,12 @@ class Rooms:
 
     async def settle(self, room_id: str, user_ids: Iterable[str]) -> None:
         """Exactly these people, and the bot, are joined to this room: the whole list, as a sync gives it."""
-        there = sorted(set(user_ids))
-        stale = delete(room_members).where(
-            room_members.c.room_id == room_id, room_members.c.user_id.not_in(there)
-        )
-        await self._connection.execute(stale)
-        for user_id in there:
-            await self.arrive(room_id, user_id)
+        wanted, known = set(user_ids), set(await self.present(room_id))
+        for user_id in sorted(known - wanted):
+            await self.depart(room_id, user_id)
+        if wanted - known:
+            rows = [{"room_id": room_id, "user_id": user_id} for user_id in sorted(wanted - known)]
+            await self._connection.execute(room_members.insert(), rows)
 
     async def change(self, room_id: str, **values: object) -> bool:
         """Set columns of the room; False if it is not known."""
