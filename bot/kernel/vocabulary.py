@@ -132,7 +132,11 @@ class Tick:
 
 @dataclass(frozen=True)
 class Reaction:
-    """A clear-text reaction to a card: a homeserver can forge it."""
+    """A clear-text reaction to a card: a homeserver can forge it.
+
+    Where `room.reactions` is off it must change nothing. `event_id` is the reaction's, also when it is
+    `removed`.
+    """
 
     tx: Transaction
     who: Member
