@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Column, Integer, LargeBinary, String, Table, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.encryption import Encrypted
+from storage.encryption import Encrypted, keyring_of
 from storage.schema import Instant, metadata, upsert
 
 confirmations = Table(
@@ -50,6 +50,10 @@ class Confirmations:
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
+
+    def digest(self, code: str) -> bytes:
+        """What is kept of a code; of no use without the database's keys."""
+        return keyring_of(self._connection.dialect).blind(code, "confirmations.code")
 
     async def put(self, pending: Pending) -> None:
         """Let a command wait, in place of what this person left waiting in this room."""

@@ -1,0 +1,342 @@
+"""Arguments: a handler's signature read as a grammar, and words read as values of its types."""
+
+import inspect
+import re
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, tzinfo
+from enum import Enum
+from functools import cache
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+from bot.kernel.errors import NotUnderstood
+from bot.kernel.language import Language, Text, french_of, t
+from bot.kernel.moments import MAX_WORDS, read_moment, read_span
+from bot.kernel.vocabulary import Prefix, Quoted, Ref, Rest, UserId
+from bot.kernel.words import folded, nearest
+
+
+class Kind(Enum):
+    """What a parameter takes."""
+
+    WORD = "word"
+    TEXT = "text"
+    REST = "rest"
+    CHOICE = "choice"
+    SPAN = "span"
+    MOMENT = "moment"
+    REF = "reference"
+    USER = "person"
+    NUMBER = "number"
+    FLAG = "flag"
+
+
+_KINDS: dict[Any, Kind] = {
+    str: Kind.WORD,
+    Quoted: Kind.TEXT,
+    Rest: Kind.REST,
+    timedelta: Kind.SPAN,
+    datetime: Kind.MOMENT,
+    Ref: Kind.REF,
+    UserId: Kind.USER,
+    int: Kind.NUMBER,
+    bool: Kind.FLAG,
+}
+# Values that officers write in several words without quotes.
+LONGEST = {Kind.MOMENT: MAX_WORDS, Kind.SPAN: 4, Kind.USER: 3}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a command. `key` is its name as typed; `many`: a tuple of values.
+
+    `letter` is that of the references it takes; `french` its name in French, None if it is the same.
+    """
+
+    name: str
+    key: str
+    kind: Kind
+    required: bool
+    keyword: bool
+    many: bool = False
+    choices: type[Enum] | None = None
+    letter: str | None = None
+    french: str | None = None
+    default: Any = None
+
+    @property
+    def shown(self) -> Text:
+        """The name for readers."""
+        return Text(self.key)
+
+    def is_called(self, word: str) -> bool:
+        """Whether this is its name, in either language."""
+        return folded(word).replace("-", "_") in {folded(each) for each in (self.key, self.french) if each}
+
+
+@cache
+def _parameters(handler: Callable[..., Any]) -> tuple[Parameter, ...]:
+    hints = get_type_hints(handler, include_extras=True)
+    declared = list(inspect.signature(handler).parameters.values())[1:]
+    return tuple(_parameter(each, hints[each.name]) for each in declared)
+
+
+def parameters(
+    handler: Callable[..., Any], french: Mapping[str, str] = types.MappingProxyType({})
+) -> tuple[Parameter, ...]:
+    """The grammar of a handler, its first parameter left out; TypeError for a type that no one can type."""
+    return tuple(
+        Parameter(**vars(each) | {"french": french.get(each.name) or french.get(each.key)})
+        for each in _parameters(handler)
+    )
+
+
+def _parameter(declared: inspect.Parameter, hint: Any) -> Parameter:
+    hint, many = _single(hint)
+    letter = None
+    if get_origin(hint) is Annotated:
+        hint, *extras = get_args(hint)
+        letter = next((each.letter for each in extras if isinstance(each, Prefix)), None)
+    choices = hint if isinstance(hint, type) and issubclass(hint, Enum) else None
+    kind = Kind.CHOICE if choices else _KINDS.get(hint)
+    if kind is None:
+        raise TypeError(f"nobody can type a {hint!r} for {declared.name}")
+    variadic = declared.kind is inspect.Parameter.VAR_POSITIONAL
+    return Parameter(
+        name=declared.name,
+        key=declared.name.rstrip("_"),
+        kind=kind,
+        required=declared.default is inspect.Parameter.empty and not variadic,
+        keyword=declared.kind is inspect.Parameter.KEYWORD_ONLY,
+        many=many or variadic,
+        choices=choices,
+        letter=letter,
+        default=None if declared.default is inspect.Parameter.empty else declared.default,
+    )
+
+
+def _single(hint: Any) -> tuple[Any, bool]:
+    """The type without `| None` and without `tuple[…, ...]`, and whether there was a tuple."""
+    if get_origin(hint) in (Union, types.UnionType):
+        hint = next(each for each in get_args(hint) if each is not type(None))
+    if get_origin(hint) is tuple:
+        return get_args(hint)[0], True
+    return hint, False
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What words are read against: the instant, the speaker's zone, who is known by which name."""
+
+    now: datetime
+    zone: tzinfo
+    members: Mapping[str, str | None] = field(default_factory=dict)
+    reply: Ref | None = None
+
+
+def read(parameter: Parameter, word: str, reader: Reader) -> Any:
+    """The value of a word; NotUnderstood with what is allowed if it has none."""
+    if parameter.many and "," in word and parameter.kind is not Kind.TEXT:
+        return tuple(
+            _READ[parameter.kind](parameter, each.strip(), reader) for each in word.split(",") if each
+        )
+    value = _READ[parameter.kind](parameter, word, reader)
+    return (value,) if parameter.many else value
+
+
+def is_ref(word: str) -> bool:
+    """Whether the word looks like a reference, of any letter."""
+    return bool(_REF.fullmatch(folded(word)))
+
+
+def letter_of(ref: str) -> str:
+    """`A` of `A-142`."""
+    return ref[0]
+
+
+_REF = re.compile(r"#?([a-z])[-_ ]?(\d{1,9})")
+
+
+def _read_ref(parameter: Parameter, word: str, reader: Reader) -> Ref:
+    letter = parameter.letter
+    plain = folded(word)
+    if letter and re.fullmatch(r"#?\d{1,9}", plain):
+        return Ref(f"{letter}-{int(plain.lstrip('#'))}")
+    found = _REF.fullmatch(plain)
+    if found is None or (letter and found[1] != letter.casefold()):
+        example = f"{letter or 'A'}-1"
+        instead = f"{letter}-{int(found[2])}" if found else None
+        said = t(
+            "{name} is a number like {example}, not '{word}'",
+            name=parameter.shown,
+            example=example,
+            word=word,
+        )
+        raise NotUnderstood(said, argument=parameter.name, instead=instead)
+    return Ref(f"{found[1].upper()}-{int(found[2])}")
+
+
+def _read_choice(parameter: Parameter, word: str, reader: Reader) -> Enum:
+    assert parameter.choices is not None  # noqa: S101  # a parameter of this kind has choices
+    spelled = spellings(parameter.choices)
+    plain = folded(word).replace("-", "_")
+    if plain in spelled:
+        return spelled[plain]
+    near = nearest(plain, spelled)
+    raise NotUnderstood(
+        t(
+            "{name} is one of {choices}, not '{word}'",
+            name=parameter.shown,
+            choices=tuple(parameter.choices),
+            word=word,
+        ),
+        argument=parameter.name,
+        instead=str(spelled[near].value) if near else None,
+    )
+
+
+@cache
+def spellings(choices: type[Enum]) -> dict[str, Enum]:
+    """Each choice by its value, its name and its label in both languages, folded."""
+    spelled: dict[str, Enum] = {}
+    for choice in choices:
+        label = getattr(choice, "label", None)
+        words = [str(choice.value), choice.name]
+        if isinstance(label, Text):
+            words += [label.one, french_of(label.one) or ""]
+        for word in words:
+            spelled.setdefault(folded(word).replace("-", "_"), choice)
+    spelled.pop("", None)
+    return spelled
+
+
+def _read_span(parameter: Parameter, word: str, reader: Reader) -> timedelta:
+    length = read_span(word)
+    if length is not None:
+        return length
+    said = t(
+        "{name} is a length of time like {example}, not '{word}'",
+        name=parameter.shown,
+        example="90m, 2h, 1d",
+        word=word,
+    )
+    number = word.strip().isdecimal()
+    raise NotUnderstood(said, argument=parameter.name, instead=f"{int(word)}m" if number else None)
+
+
+def _read_moment(parameter: Parameter, word: str, reader: Reader) -> datetime:
+    try:
+        instant = read_moment(word, reader.now, reader.zone)
+    except NotUnderstood as error:
+        error.argument = parameter.name
+        raise
+    if instant is None:
+        said = t(
+            "{name} is a time like {example}, not '{word}'",
+            name=parameter.shown,
+            example="14:30, tomorrow 09:00, 1430Z, +90m",
+            word=word,
+        )
+        raise NotUnderstood(said, argument=parameter.name)
+    return instant
+
+
+_FULL_ID = re.compile(r"@[^\s:]+:\S+")
+
+
+def _read_user(parameter: Parameter, word: str, reader: Reader) -> UserId:
+    if _FULL_ID.fullmatch(word):
+        return UserId(word)
+    meant = folded(word.removeprefix("@"))
+    named: dict[str, list[str]] = {}
+    for user_id, name in reader.members.items():
+        for each in {folded(user_id[1:].partition(":")[0]), folded(name or "")} - {""}:
+            named.setdefault(each, []).append(user_id)
+    found = named.get(meant, [])
+    if len(found) == 1:
+        return UserId(found[0])
+    if found:
+        said = t("'{word}' could be {choices}", word=word, choices=tuple(found))
+        raise NotUnderstood(said, argument=parameter.name, instead=found[0])
+    near = nearest(meant, named)
+    said = t(
+        "I know nobody called '{word}'; a person is written {example}",
+        word=word,
+        example="@name:server.example",
+    )
+    raise NotUnderstood(said, argument=parameter.name, instead=named[near][0] if near else None)
+
+
+def _read_number(parameter: Parameter, word: str, reader: Reader) -> int:
+    if re.fullmatch(r"[+-]?\d{1,9}", folded(word)):
+        return int(folded(word))
+    said = t("{name} is a whole number, not '{word}'", name=parameter.shown, word=word)
+    raise NotUnderstood(said, argument=parameter.name)
+
+
+_FLAGS = {
+    **dict.fromkeys(("yes", "y", "on", "true", "oui", "o", "1"), True),
+    **dict.fromkeys(("no", "n", "off", "false", "non", "0"), False),
+}
+
+
+def _read_flag(parameter: Parameter, word: str, reader: Reader) -> bool:
+    if folded(word) in _FLAGS:
+        return _FLAGS[folded(word)]
+    said = t(
+        "{name} is {yes} or {no}, not '{word}'", name=parameter.shown, yes=t("yes"), no=t("no"), word=word
+    )
+    raise NotUnderstood(said, argument=parameter.name, instead="yes")
+
+
+def _read_text(parameter: Parameter, word: str, reader: Reader) -> str:
+    if word.strip() or not parameter.required:
+        return word.strip()
+    raise NotUnderstood(t("{name} is empty", name=parameter.shown), argument=parameter.name)
+
+
+_READ: dict[Kind, Callable[[Parameter, str, Reader], Any]] = {
+    Kind.WORD: _read_text,
+    Kind.TEXT: _read_text,
+    Kind.REST: _read_text,
+    Kind.CHOICE: _read_choice,
+    Kind.SPAN: _read_span,
+    Kind.MOMENT: _read_moment,
+    Kind.REF: _read_ref,
+    Kind.USER: _read_user,
+    Kind.NUMBER: _read_number,
+    Kind.FLAG: _read_flag,
+}
+
+
+def usage(parameter: Parameter, language: Language) -> str:
+    """The parameter as a usage line shows it: `SEVERITY`, `"HEADLINE"`, `[in=10m]`."""
+    name = parameter.key
+    if language is Language.FR and parameter.french:
+        name = parameter.french
+    name = name.replace("_", "-") if not parameter.keyword else name
+    if parameter.keyword:
+        shown = f"{name}={_SAMPLE.get(parameter.kind, name.upper())}"
+        if parameter.choices:
+            shown = f"{name}={'|'.join(str(each.value) for each in parameter.choices)}"
+    else:
+        shown = name.upper()
+        if parameter.kind in (Kind.TEXT, Kind.REST):
+            shown = f'"{shown}"'
+        elif parameter.kind is Kind.REF:
+            shown = f"{parameter.letter or 'A'}-1"
+        elif parameter.many:
+            shown = f"{shown}…"
+    return shown if parameter.required else f"[{shown}]"
+
+
+_SAMPLE = {
+    Kind.SPAN: "10m",
+    Kind.MOMENT: "14:30",
+    Kind.USER: "@name",
+    Kind.NUMBER: "2",
+    Kind.FLAG: "yes",
+    Kind.TEXT: '"…"',
+    Kind.REST: '"…"',
+}

@@ -1,0 +1,40 @@
+"""Words compared as people mean them: case and accents folded, and the nearest of several."""
+
+import unicodedata
+from collections.abc import Iterable
+
+NEAR = 2  # edits at which a word is still taken for a slip of the finger
+
+_DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−"), "-")
+
+
+def folded(word: str) -> str:
+    """The word without case and accents, every dash a hyphen."""
+    apart = unicodedata.normalize("NFKD", word.translate(_DASHES))
+    return "".join(each for each in apart if not unicodedata.combining(each)).casefold()
+
+
+def distance(one: str, other: str) -> int:
+    """Insertions, deletions, replacements and swaps of neighbours that make one the other (Damerau)."""
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, left in enumerate(one, start=1):
+        before, above, row = row, before, [i]
+        for j, right in enumerate(other, start=1):
+            cost = min(before[j] + 1, row[-1] + 1, before[j - 1] + (left != right))
+            if i > 1 and j > 1 and left == other[j - 2] and one[i - 2] == right:
+                cost = min(cost, above[j - 2] + 1)
+            row.append(cost)
+    return row[-1]
+
+
+def nearest(word: str, among: Iterable[str]) -> str | None:
+    """The candidate that was most likely meant; None if none is near. Short words must be nearer."""
+    meant = folded(word)
+    reach = min(NEAR, max(len(meant) - 2, 1) if len(meant) > 1 else 0)
+    best, at = None, reach + 1
+    for candidate in among:
+        apart = distance(meant, folded(candidate))
+        if apart < at:
+            best, at = candidate, apart
+    return best

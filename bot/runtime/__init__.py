@@ -1,0 +1,1 @@
+"""What carries a message through: dispatcher, parser, authority, posting, courier, ticker."""

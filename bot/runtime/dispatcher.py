@@ -1,0 +1,315 @@
+"""The dispatcher: each received event has its whole effect in one transaction, once."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from bot.kernel import clock
+from bot.kernel.arguments import Kind, Reader
+from bot.kernel.card import card
+from bot.kernel.errors import BotError
+from bot.kernel.health import Health
+from bot.kernel.language import Voice, t
+from bot.kernel.vocabulary import Answer, Call, Capability, Ref
+from bot.runtime import confirm, pages
+from bot.runtime.authority import NotServed, refusal
+from bot.runtime.failure import described
+from bot.runtime.help import help_for
+from bot.runtime.incidents import Incidents
+from bot.runtime.incoming import words_of
+from bot.runtime.lines import command_start
+from bot.runtime.parser import Parsed, Table, UnknownNoun, grammar
+from bot.runtime.posting import Origin, Poster, voices_for
+from bot.runtime.refusal import Asked, refused
+from storage.audit import ERROR, OK, REFUSED, Entry
+from storage.inbox import Received
+from storage.members import ACTIVE, Grant, Member
+from storage.rooms import Room
+from storage.transaction import Database, Transaction
+
+NOISE = timedelta(minutes=1)  # domain section 0: an unknown noun is answered once per user and minute
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Who the bot is, and where its randomness comes from."""
+
+    user_id: str
+    name: str = "Tandem"
+    digits: Callable[[int], str] = clock.digits
+    token: Callable[[], str] = clock.token
+    reference: Callable[[], str] = field(default=lambda: clock.random_bytes(2).hex().upper())
+    health: Callable[[], Health] | None = None
+    on_owed: Callable[[], None] = field(default=lambda: None)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it answers to, besides the prefix."""
+        return (self.user_id, self.name, self.user_id[1:].partition(":")[0])
+
+
+@dataclass
+class Attempt:
+    """A message on its way; what is known of it outlives a rollback, for the refusal."""
+
+    row: Received
+    now: datetime
+    member: Member
+    room: Room
+    grants: tuple[Grant, ...]
+    origin: Origin
+    typed: str
+    start: int
+    reader: Reader
+    parsed: Parsed | None = None
+    reply: Ref | None = None
+    confirmed: bool = False
+
+    @property
+    def voice(self) -> Voice:
+        """How the asker is spoken to first."""
+        return self.origin.voices[0]
+
+
+class Dispatcher:
+    """Handles what is in the inbox, in order."""
+
+    def __init__(
+        self,
+        database: Database,
+        capabilities: Iterable[Capability],
+        now: Callable[[], datetime],
+        settings: Settings,
+    ) -> None:
+        self._database = database
+        self._now = now
+        self._settings = settings
+        own = (help_for(lambda: self.table), pages.paging, confirm.confirmations)
+        self.capabilities: tuple[Capability, ...] = (*capabilities, *own)
+        self.table = Table(command for each in self.capabilities for command in each.commands)
+        self._incidents = Incidents(self.capabilities, settings.user_id, settings.names, self._poster)
+
+    async def drain(self) -> None:
+        """Handle everything that waits."""
+        while True:
+            async with self._database.transaction() as tx:
+                waiting = await tx.inbox.unhandled()
+            if not waiting:
+                return
+            for row in waiting:
+                await self._handle(row)
+            self._settings.on_owed()
+
+    async def _handle(self, row: Received) -> None:
+        now = self._now()
+        attempts: list[Attempt] = []
+        try:
+            async with self._database.transaction() as tx:
+                if await tx.inbox.mark_handled(row.event_id, now):
+                    await self._effect(tx, row, now, attempts)
+        except BotError as error:
+            await self._refuse(row, now, attempts, error)
+        except Exception as error:  # the rim: the officer is told, the log has the place
+            await self._fail(row, now, attempts, error)
+
+    async def _effect(self, tx: Transaction, row: Received, now: datetime, attempts: list[Attempt]) -> None:
+        if row.kind != "message":
+            await self._incidents.handle(tx, row, now)
+            return
+        attempt = await self._attempt(tx, row, now)
+        if attempt is None:
+            return
+        attempts.append(attempt)
+        await self._command(tx, attempt)
+
+    async def _attempt(self, tx: Transaction, row: Received, now: datetime) -> Attempt | None:
+        """What is known of a message; None if it is not a command, or nobody's who may give one."""
+        member = await tx.members.find(row.sender)
+        room = await tx.rooms.find(row.room_id)
+        typed = words_of(row.content, self._settings.user_id)
+        start = command_start(typed, room.prefix if room else "!", self._settings.names)
+        if member is None or member.state != ACTIVE or room is None:
+            reason = "unknown_room" if member and member.state == ACTIVE else "not_enrolled"
+            reason = member.state if member and member.state != ACTIVE else reason
+            await tx.audit.add(_entry(row, now, "message", REFUSED, reason_code=reason))
+            return None
+        origin = Origin(
+            room, row.sender, row.event_id, voices_for(member, room, now), row.content.get("thread")
+        )
+        if start is None:
+            if room.direct_with == row.sender:
+                hint = t(
+                    "Commands begin with {prefix}; {command} shows them", prefix=room.prefix, command="!help"
+                )
+                await self._poster(tx, now).say(hint, origin)
+            return None
+        reply = await self._replied(tx, row)
+        known = {each.user_id: each.name for each in await tx.members.all()}
+        reader = Reader(now, origin.voices[0].zone, known, reply)
+        grants = tuple(await tx.members.grants(row.sender, now))
+        return Attempt(row, now, member, room, grants, origin, typed, start, reader, reply=reply)
+
+    async def _replied(self, tx: Transaction, row: Received) -> Ref | None:
+        """The object of the card that was replied to, or whose thread this is."""
+        for event_id in (row.content.get("reply_to"), row.content.get("thread")):
+            about = await tx.outbox.about(event_id) if event_id else None
+            if about:
+                return Ref(about)
+        return None
+
+    async def _command(self, tx: Transaction, attempt: Attempt) -> None:
+        attempt.parsed = self.table.parse(attempt.typed, attempt.start, attempt.reader)
+        error = refusal(attempt.parsed.command, attempt.member, attempt.grants, attempt.room)
+        if error:
+            raise error
+        handler = attempt.parsed.command.handler
+        call = self._call(tx, attempt)
+        if handler is confirm.confirm:
+            await self._confirmed(tx, attempt, call)
+        elif handler is pages.show_more:
+            await self._next_page(tx, attempt, call)
+        elif attempt.parsed.command.preview and not attempt.confirmed:
+            shown = await attempt.parsed.command.preview(
+                call, *attempt.parsed.positional, **attempt.parsed.named
+            )
+            asked = await confirm.ask(call, shown, self._settings.digits(4))
+            await self._answer(tx, attempt, asked, reason="awaiting_code")
+        else:
+            answer = await handler(call, *attempt.parsed.positional, **attempt.parsed.named)
+            await self._answer(tx, attempt, answer, reason="confirmed" if attempt.confirmed else None)
+
+    def _call(self, tx: Transaction, attempt: Attempt) -> Call:
+        row = attempt.row
+        return Call(
+            tx,
+            attempt.member,
+            attempt.grants,
+            attempt.room,
+            attempt.now,
+            attempt.voice,
+            row.event_id,
+            str(row.content.get("device_id")),
+            attempt.typed,
+            attempt.reply,
+            row.sent_at,
+            self._settings.health,
+        )
+
+    async def _confirmed(self, tx: Transaction, attempt: Attempt, call: Call) -> None:
+        """Run the command that waited for this code, in place of `!yes`."""
+        assert attempt.parsed is not None  # noqa: S101  # parsed before it came here
+        redeemed = await confirm.redeem(call, str(attempt.parsed.named["code"]))
+        if isinstance(redeemed, BotError):
+            # Not raised: the wrong try stays counted.
+            await self._say_refusal(tx, attempt, redeemed)
+            return
+        reply = Ref(redeemed.reply) if redeemed.reply else None
+        start = command_start(redeemed.typed, attempt.room.prefix, self._settings.names) or 0
+        reader = replace(attempt.reader, reply=reply)
+        attempt.typed, attempt.start, attempt.reply, attempt.reader = redeemed.typed, start, reply, reader
+        attempt.confirmed = True
+        await self._command(tx, attempt)
+
+    async def _next_page(self, tx: Transaction, attempt: Attempt, call: Call) -> None:
+        turned = await pages.turn(call)
+        if turned is None:
+            await pages.show_more(call)
+            return
+        page, kept = turned
+        await self._poster(tx, attempt.now).page(page, kept.about, attempt.origin)
+        await tx.audit.add(self._acted(attempt, OK, kept.about, None))
+
+    async def _answer(self, tx: Transaction, attempt: Attempt, answer: Answer, reason: str | None) -> None:
+        poster = self._poster(tx, attempt.now)
+        spoken = await poster.say(answer, attempt.origin)
+        if not spoken.answered:
+            await poster.say(t("Done."), attempt.origin)
+        about = next(iter(spoken.about), None) or _ref_in(attempt.parsed)
+        await tx.audit.add(self._acted(attempt, OK, about, reason))
+
+    # what went wrong
+
+    async def _refuse(self, row: Received, now: datetime, attempts: list[Attempt], error: BotError) -> None:
+        async with self._database.transaction() as tx:
+            if not await tx.inbox.mark_handled(row.event_id, now):
+                return
+            for attempt in attempts:
+                await self._say_refusal(tx, attempt, error)
+            if not attempts:
+                await tx.audit.add(_entry(row, now, row.kind, REFUSED, reason_code=error.code))
+
+    async def _say_refusal(self, tx: Transaction, attempt: Attempt, error: BotError) -> None:
+        await tx.audit.add(self._acted(attempt, REFUSED, _ref_in(attempt.parsed), error.code))
+        poster = self._poster(tx, attempt.now)
+        if isinstance(error, NotServed):
+            await poster.say(error.said, attempt.origin)
+            return
+        asked = Asked(attempt.typed, attempt.start, attempt.room.prefix, attempt.reader, attempt.parsed)
+        shown = refused(error, asked, self.table)
+        if isinstance(error, UnknownNoun) and attempt.room.direct_with != attempt.row.sender:
+            if await tx.notices.claim(f"noun {attempt.row.sender}", attempt.now, NOISE):
+                await poster.direct(shown, attempt.row.sender)
+            return
+        await poster.say(shown, attempt.origin)
+
+    async def _fail(self, row: Received, now: datetime, attempts: list[Attempt], error: Exception) -> None:
+        reference = self._settings.reference()
+        log.error("event.failed", ref=reference, kind=row.kind, event_id=row.event_id, **described(error))
+        async with self._database.transaction() as tx:
+            if not await tx.inbox.mark_handled(row.event_id, now):
+                return
+            attempt = next(iter(attempts), None)
+            if attempt is None:
+                await tx.audit.add(_entry(row, now, row.kind, ERROR, reason_code=type(error).__name__))
+                return
+            await tx.audit.add(self._acted(attempt, ERROR, None, type(error).__name__))
+            said = t("Something failed here (ref {ref}). Nothing was changed.", ref=reference)
+            await self._poster(tx, now).say(card(said), attempt.origin)
+
+    def _acted(self, attempt: Attempt, outcome: str, about: str | None, reason: str | None) -> Entry:
+        command = attempt.parsed.command if attempt.parsed else None
+        command = command or self.table.command(attempt.typed, attempt.start)
+        return Entry(
+            attempt.now,
+            "command",
+            ".".join(command.path) if command else "unknown",
+            outcome,
+            actor=attempt.row.sender,
+            device_id=attempt.row.content.get("device_id"),
+            device_verified=True,
+            room_id=attempt.room.room_id,
+            agency=attempt.member.agency,
+            object=about,
+            reason_code=reason,
+            event_id=attempt.row.event_id,
+        )
+
+    def _poster(self, tx: Transaction, now: datetime) -> Poster:
+        return Poster(tx, now, self._settings.token)
+
+
+def _ref_in(parsed: Parsed | None) -> str | None:
+    """The first reference among a command's arguments."""
+    if parsed is None:
+        return None
+    refs = [each.name for each in grammar(parsed.command) if each.kind is Kind.REF]
+    return next((str(parsed.named[name]) for name in refs if parsed.named.get(name)), None)
+
+
+def _entry(row: Received, now: datetime, action: str, outcome: str, **values: Any) -> Entry:
+    return Entry(
+        now,
+        "event",
+        action,
+        outcome,
+        actor=row.sender,
+        device_id=row.content.get("device_id"),
+        room_id=row.room_id,
+        event_id=row.event_id,
+        **values,
+    )

@@ -1,0 +1,95 @@
+"""Help: what the caller may do here, from the declarations alone; and the next page of anything long."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+
+from bot.kernel.arguments import usage
+from bot.kernel.card import Block, Code, bullet, card, line
+from bot.kernel.errors import NotFound
+from bot.kernel.language import Language, Text, t
+from bot.kernel.vocabulary import Answer, Call, Capability, Command, Example
+from bot.kernel.words import folded, nearest
+from bot.runtime.authority import may
+from bot.runtime.parser import Table, grammar
+
+MANY = 3  # above this help shows how commands are typed, and leaves their examples out
+
+
+def usage_of(command: Command, language: Language, prefix: str) -> str:
+    """`!alert SEVERITY "HEADLINE" [to=TAG]`, in the words of the language."""
+    path = path_of(command, language)
+    return " ".join([prefix + " ".join(path), *(usage(each, language) for each in grammar(command))])
+
+
+def path_of(command: Command, language: Language) -> tuple[str, ...]:
+    """The spelling that is shown: in French the last one declared."""
+    return command.french[-1] if language is Language.FR and command.french else command.path
+
+
+def summary(command: Command) -> Text:
+    """The first paragraph of the command's docstring, as one line."""
+    described = inspect.getdoc(command.handler) or ""
+    return Text(re.sub(r"\s+", " ", described.split("\n\n")[0]))
+
+
+def help_for(table: Callable[[], Table]) -> Capability:
+    """`!help` over the commands of a table, which it is part of itself."""
+    helping = Capability("help")
+
+    @helping.command(
+        "help",
+        role=None,
+        french=["aide"],
+        anywhere=True,
+        examples=[
+            Example("!help", answers="!help"),
+            Example("!help all", answers="!help"),
+            Example("!help help", answers="Show what you may do here"),
+            Example("!help hepl", answers="I know no command 'hepl'", refused=True),
+        ],
+    )
+    async def show_help(call: Call, *words: str) -> Answer:
+        """Show what you may do here, or how one command is typed."""
+        allowed = [each for each in table().commands if may(each, call.who, call.grants, call.room)]
+        if not words:
+            return card(
+                t("What you may do here; more on each: {command}", command="!help NOUN"),
+                _nouns(call, allowed),
+            )
+        if folded(words[0]) in ("all", "tout"):
+            return card(_usages(call, allowed))
+        found = [each for each in table().about(words) if each in allowed]
+        if not found:
+            near = nearest(words[0], dict.fromkeys(each.path[0] for each in allowed))
+            said = t("I know no command '{word}'", word=" ".join(words))
+            raise NotFound(said, argument="words", instead=near, example=None if near else "!help")
+        return card(_details(call, found))
+
+    return helping
+
+
+def _nouns(call: Call, allowed: list[Command]) -> Iterator[Block]:
+    language = call.voice.language
+    nouns: dict[str, list[Command]] = {}
+    for each in allowed:
+        nouns.setdefault(path_of(each, language)[0], []).append(each)
+    for noun, commands in nouns.items():
+        verbs = [" ".join(path_of(each, language)[1:]) for each in commands]
+        said = " · ".join(verb for verb in verbs if verb)
+        yield bullet(Code(call.room.prefix + noun), " ", said or summary(commands[0]))
+
+
+def _usages(call: Call, commands: list[Command]) -> Iterator[Block]:
+    for each in commands:
+        yield bullet(Code(usage_of(each, call.voice.language, call.room.prefix)))
+
+
+def _details(call: Call, commands: list[Command]) -> Iterator[Block]:
+    for each in commands:
+        yield line(Code(usage_of(each, call.voice.language, call.room.prefix)))
+        yield line(summary(each))
+        if len(commands) <= MANY:
+            for example in each.examples:
+                if not example.refused:
+                    yield bullet(Code(call.room.prefix + example.typed[1:]))

@@ -1,0 +1,245 @@
+"""Incidents: what reaches the bot besides commands: reactions, edits, refused input, people and rooms."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from bot.kernel.card import Code, card, line
+from bot.kernel.language import Text, t
+from bot.kernel.vocabulary import Capability, Reaction, Ref, Role
+from bot.runtime.incoming import words_of
+from bot.runtime.lines import command_start
+from bot.runtime.posting import Origin, Poster, voices_for
+from storage.audit import OK, REFUSED, Entry
+from storage.inbox import Received
+from storage.members import ACTIVE, Member
+from storage.rooms import Room
+from storage.transaction import Transaction
+
+DAY = timedelta(days=1)
+# Domain section 0: the reactions that mean something, so that nobody is lectured about a smile.
+MEANT = frozenset("✅❔❌👀🆘⏱🔁")
+_VARIATION = "\ufe0f"
+
+
+class Incidents:
+    """Handles inbox rows of every kind but `message`."""
+
+    def __init__(
+        self,
+        capabilities: Iterable[Capability],
+        own_id: str,
+        names: tuple[str, ...],
+        poster: Callable[[Transaction, datetime], Poster],
+    ) -> None:
+        self._reactions = {
+            each.prefix: each.reaction for each in capabilities if each.prefix and each.reaction
+        }
+        self._own_id = own_id
+        self._names = names
+        self._poster = poster
+        self._kinds = {
+            "edit": self._edit,
+            "reaction": self._reaction,
+            "redaction": self._redaction,
+            "refused": self._refused,
+            "undecryptable": self._undecryptable,
+            "joined": self._joined,
+            "member": self._member,
+            "left": self._left,
+            "violation": self._violation,
+        }
+
+    async def handle(self, tx: Transaction, row: Received, now: datetime) -> None:
+        """The effect of one row; a kind that is not known is an error."""
+        await self._kinds[row.kind](tx, row, now)
+
+    # messages that are changed or reacted to
+
+    async def _edit(self, tx: Transaction, row: Received, now: datetime) -> None:
+        member, room, origin = await self._asker(tx, row, now)
+        original = await tx.inbox.find(row.content["target"])
+        if member is None or room is None or origin is None or original is None:
+            return
+        typed = words_of(original.content, self._own_id)
+        if original.kind != "message" or original.sender != row.sender:
+            return
+        if command_start(typed, room.prefix, self._names) is None:
+            return
+        await tx.audit.add(_entry(row, now, "message.edit", REFUSED, reason_code="edited"))
+        await self._poster(tx, now).say(t("I do not run edited commands. Send it anew."), origin)
+
+    async def _reaction(self, tx: Transaction, row: Received, now: datetime) -> None:
+        await self._react(tx, row, now, row.content, removed=False)
+
+    async def _redaction(self, tx: Transaction, row: Received, now: datetime) -> None:
+        """A reaction that is taken back is withdrawn; a command that is redacted stays done."""
+        gone = await tx.inbox.find(row.content["target"])
+        if gone is None or gone.sender != row.sender:
+            return
+        if gone.kind == "reaction":
+            await self._react(tx, row, now, gone.content, removed=True)
+        elif gone.kind == "message":
+            await tx.audit.add(_entry(row, now, "message.redact"))
+
+    async def _react(
+        self, tx: Transaction, row: Received, now: datetime, content: dict[str, Any], *, removed: bool
+    ) -> None:
+        member, room, origin = await self._asker(tx, row, now)
+        about = await tx.outbox.about(content["target"])
+        handler = self._reactions.get(about[:1]) if about else None
+        key = str(content["key"]).replace(_VARIATION, "")
+        if about is None or handler is None or origin is None or room is None or key not in MEANT:
+            return
+        if member is None:
+            await tx.audit.add(
+                _entry(row, now, "reaction", REFUSED, object=about, reason_code="not_enrolled")
+            )
+            return
+        poster = self._poster(tx, now)
+        # Where reactions are off, the capability says what to type instead; it changes nothing.
+        event_id = row.content["target"] if removed else row.event_id
+        reaction = Reaction(tx, member, room, now, key, Ref(about), event_id, removed)
+        await poster.say(await handler(reaction), origin)
+        outcome = {} if room.reactions else {"outcome": REFUSED, "reason_code": "reactions_off"}
+        await tx.audit.add(_entry(row, now, "reaction", object=about, agency=member.agency, **outcome))
+
+    # input that did not count
+
+    async def _refused(self, tx: Transaction, row: Received, now: datetime) -> None:
+        reason = str(row.content["reason"])
+        await tx.audit.add(_entry(row, now, "input", REFUSED, reason_code=reason))
+        member, _, origin = await self._asker(tx, row, now)
+        if member is None or origin is None:
+            return
+        device = str(row.content.get("device_id") or "?")
+        said = _REASONS.get(reason)
+        if said and await tx.notices.claim(f"{reason} {row.sender} {device}", now, DAY):
+            text = Text(said.one, {"device": device})
+            await self._poster(tx, now).say(text, origin)
+        if reason == "identity_changed":
+            await self._tell_of_identity(tx, row.sender, now)
+
+    async def _undecryptable(self, tx: Transaction, row: Received, now: datetime) -> None:
+        device = str(row.content.get("device_id") or "?")
+        await tx.audit.add(_entry(row, now, "input", REFUSED, reason_code="undecryptable"))
+        member, _, origin = await self._asker(tx, row, now)
+        if member is None or origin is None:
+            return
+        if await tx.notices.claim(f"undecryptable {row.sender} {device}", now, DAY):
+            said = t("I could not decrypt your message: its key did not reach me. Please send it again.")
+            await self._poster(tx, now).say(said, origin)
+
+    async def _violation(self, tx: Transaction, row: Received, now: datetime) -> None:
+        user_id = str(row.content["user_id"])
+        await tx.audit.add(
+            _entry(row, now, "identity", REFUSED, reason_code="identity_changed", object=user_id)
+        )
+        await self._tell_of_identity(tx, user_id, now)
+
+    async def _tell_of_identity(self, tx: Transaction, user_id: str, now: datetime) -> None:
+        """Tell admins and supervisors, each once a day, whose identity is not the pinned one."""
+        if not await tx.notices.claim(f"identity {user_id}", now, DAY):
+            return
+        told = [
+            each.user_id
+            for role in (Role.ADMIN, Role.SUPERVISOR)
+            for each in await tx.members.holders(role.value, now)
+        ]
+        warning = card(
+            t("{user} has another identity than the one enrolled. I take no commands from it.", user=user_id),
+            t("Speak with that person by another way first. If it is in order:"),
+            line(Code(f"!member remove {user_id}")),
+            line(Code(f"!member add {user_id} AGENCY ROLE")),
+        )
+        for each in dict.fromkeys(told):
+            if each != user_id:
+                await self._poster(tx, now).direct(warning, each, rings=True)
+
+    # people and rooms
+
+    async def _joined(self, tx: Transaction, row: Received, now: datetime) -> None:
+        await tx.audit.add(_entry(row, now, "room.join"))
+        room = await tx.rooms.find(row.room_id)
+        if room is None:
+            return
+        poster = self._poster(tx, now)
+        if room.direct_with:
+            await poster.post(
+                card(t("I am {name}. {command} shows what you may do here.", name="Tandem", command="!help")),
+                room,
+            )
+            return
+        strangers = await self._strangers(tx, row.room_id)
+        lines = [
+            t("I am here. For me to work in this room, an admin types {command}", command="!room serve NAME")
+        ]
+        if strangers:
+            lines.append(t("Not enrolled, so they get no keys from me: {users}", users=tuple(strangers)))
+        await poster.post(card(*lines), room)
+
+    async def _strangers(self, tx: Transaction, room_id: str) -> list[str]:
+        enrolled = {each.user_id for each in await tx.members.all()}
+        present = await tx.rooms.present(room_id)
+        return [user_id for user_id in present if user_id not in enrolled and user_id != self._own_id]
+
+    async def _member(self, tx: Transaction, row: Received, now: datetime) -> None:
+        user_id = str(row.content["user_id"])
+        room = await tx.rooms.find(row.room_id)
+        if row.content["membership"] != "join" or room is None or not room.served or user_id == self._own_id:
+            return
+        member = await tx.members.find(user_id)
+        if member and member.state == ACTIVE:
+            return
+        await tx.audit.add(
+            _entry(row, now, "room.stranger", REFUSED, reason_code="not_enrolled", object=user_id)
+        )
+        said = t("{user} is not enrolled: reads along here, and gets no keys from me", user=user_id)
+        await self._poster(tx, now).post(card(said), room)
+
+    async def _left(self, tx: Transaction, row: Received, now: datetime) -> None:
+        await tx.audit.add(
+            _entry(row, now, "room.leave", reason_code=str(row.content.get("reason") or "") or None)
+        )
+
+    async def _asker(
+        self, tx: Transaction, row: Received, now: datetime
+    ) -> tuple[Member | None, Room | None, Origin | None]:
+        """The active member who sent this, the room, and how to answer there."""
+        member = await tx.members.find(row.sender)
+        room = await tx.rooms.find(row.room_id)
+        if room is None:
+            return None, None, None
+        answered = row.content.get("target") or row.event_id
+        origin = Origin(room, row.sender, answered, voices_for(member, room, now), row.content.get("thread"))
+        return member if member and member.state == ACTIVE else None, room, origin
+
+
+_REASONS = {
+    "unverified_device": t(
+        "I received this from a device its owner has not verified ({device}). I did not act."
+        " Verify it, then resend."
+    ),
+    "unknown_device": t(
+        "I received this from a device that I do not know ({device}). I did not act. Verify it, then resend."
+    ),
+    "identity_changed": t(
+        "Your identity is not the one that was enrolled. I did not act."
+        " Ask an admin to enrol you again, and tell that person by another way that it is you."
+    ),
+    "clear_text": t("That message was not encrypted. I did not act. Turn on encryption, then resend."),
+}
+
+
+def _entry(row: Received, now: datetime, action: str, outcome: str = OK, **values: Any) -> Entry:
+    return Entry(
+        now,
+        "event",
+        action,
+        outcome,
+        actor=row.sender,
+        device_id=row.content.get("device_id"),
+        room_id=row.room_id,
+        event_id=row.event_id,
+        **values,
+    )

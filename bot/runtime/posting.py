@@ -1,0 +1,218 @@
+"""Posting: what was said becomes outbox rows and m.room.message contents."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from bot.kernel.card import Card, Rendered, card, render
+from bot.kernel.language import Language, Voice
+from bot.kernel.vocabulary import Answer, Board, Post, Said
+from storage.members import Member
+from storage.outbox import ANSWER, CARD, EDIT, QUEUED, Owed
+from storage.pages import ANYONE, ANYWHERE, Pages
+from storage.rooms import Room
+from storage.transaction import Transaction
+
+PAGES_KEPT = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The message that is answered; `thread` is the root of the thread it stands in."""
+
+    room: Room
+    user_id: str
+    event_id: str
+    voices: tuple[Voice, ...]
+    thread: str | None = None
+
+
+@dataclass
+class Spoken:
+    """What came of it: whether the asking room got a reply, and the objects that were spoken about."""
+
+    answered: bool = False
+    about: list[str] = field(default_factory=list)
+
+
+def voices_of(room: Room, now: datetime) -> tuple[Voice, ...]:
+    """How a room is spoken to: one voice, or English and then French."""
+    languages = tuple(Language) if room.language == "both" else (Language(room.language),)
+    return tuple(Voice(language, zone_of(room.zone), now) for language in languages)
+
+
+def voices_for(member: Member | None, room: Room | None, now: datetime) -> tuple[Voice, ...]:
+    """How a member is spoken to: in her language and zone, else the room's, else English and UTC."""
+    there = voices_of(room, now) if room else (Voice(Language.EN, zone_of("UTC"), now),)
+    if member is None:
+        return there
+    zone = zone_of(member.zone) if member.zone else there[0].zone
+    languages = (Language(member.language),) if member.language else tuple(each.language for each in there)
+    return tuple(Voice(language, zone, now) for language in languages)
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """The zone, UTC if this machine does not know it."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError):
+        return ZoneInfo("UTC")
+
+
+def content_of(
+    page: Rendered,
+    *,
+    rings: bool = False,
+    mentions: Collection[str] = (),
+    relation: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """An m.room.message; only `mentions` ring anyone, and an empty list says so to every client."""
+    content: dict[str, Any] = {
+        "msgtype": "m.text" if rings else "m.notice",
+        "body": page.body,
+        "format": "org.matrix.custom.html",
+        "formatted_body": page.html,
+        "m.mentions": {"user_ids": list(mentions)} if mentions else {},
+    }
+    return content | {"m.relates_to": relation} if relation else content
+
+
+def edit_of(page: Rendered, *, rings: bool) -> dict[str, Any]:
+    """The edit of a card; which event it replaces is filled in when it is sent. It rings nobody."""
+    new = content_of(page, rings=rings)
+    shown = Rendered(f"* {page.body}", f"* {page.html}")
+    return content_of(shown, rings=rings) | {"m.new_content": new}
+
+
+def reply_to(origin: Origin) -> dict[str, Any]:
+    """The relation of an answer: a reply, in the thread where it was asked."""
+    reply = {"m.in_reply_to": {"event_id": origin.event_id}}
+    if origin.thread is None:
+        return reply
+    return {"rel_type": "m.thread", "event_id": origin.thread, "is_falling_back": False, **reply}
+
+
+class Poster:
+    """Writes what was said into the outbox, in the transaction of the act."""
+
+    def __init__(self, tx: Transaction, now: datetime, token: Callable[[], str]) -> None:
+        self._tx = tx
+        self._now = now
+        self._token = token
+
+    async def say(self, answer: Answer, origin: Origin | None = None) -> Spoken:
+        """Owe everything that was said. Without an origin, each post must name its place."""
+        spoken = Spoken()
+        said: Sequence[Said] = answer if isinstance(answer, Sequence) else (answer,)
+        for each in said:
+            if isinstance(each, Board):
+                await self._board(each)
+                spoken.about.append(each.about)
+                continue
+            post = each if isinstance(each, Post) else Post(each if isinstance(each, Card) else card(each))
+            here = await self._post(post, origin)
+            spoken.answered = spoken.answered or here
+            spoken.about += [post.about] if post.about else []
+        return spoken
+
+    async def page(self, page: Rendered, about: str | None, origin: Origin) -> None:
+        """Answer with a page that was rendered before."""
+        content = content_of(page, relation=reply_to(origin))
+        await self._tx.outbox.add(content, self._token(), self._now, room_id=origin.room.room_id, about=about)
+
+    async def post(self, shown: Card, room: Room) -> None:
+        """Owe a message to a room that did not ask."""
+        await self._post(Post(shown, room_id=room.room_id), None)
+
+    async def direct(self, shown: Card, user_id: str, *, rings: bool = False) -> None:
+        """Owe a direct message."""
+        await self._post(Post(shown, to_user=user_id, rings=rings), None)
+
+    async def _post(self, post: Post, origin: Origin | None) -> bool:
+        """Owe one message; whether it is a reply in the asking room."""
+        room_id, to_user = post.room_id, post.to_user
+        if room_id is None and to_user is None or to_user and origin and origin.room.direct_with == to_user:
+            if origin is None:
+                raise ValueError("a post without a place, and nobody asked")
+            room_id, to_user = origin.room.room_id, None
+        here = origin is not None and room_id == origin.room.room_id
+        voices = await self._voices(post, room_id, origin)
+        pages = render(post.card, *voices)
+        content = content_of(
+            pages[0],
+            rings=post.rings,
+            mentions=dict.fromkeys((*post.card.mentioned(), *post.mentions)) if post.rings else (),
+            relation=reply_to(origin) if here and origin else None,
+        )
+        await self._tx.outbox.add(
+            content,
+            self._token(),
+            self._now,
+            room_id=room_id,
+            to_user=to_user,
+            about=post.about,
+            kind=CARD if post.standing else ANSWER,
+            priority=post.priority,
+        )
+        reader = (
+            (origin.user_id if origin else ANYONE) if post.room_id is None and here else to_user or ANYONE
+        )
+        await self._keep(pages[1:], reader, room_id or ANYWHERE, post.about)
+        return here
+
+    async def _voices(self, post: Post, room_id: str | None, origin: Origin | None) -> tuple[Voice, ...]:
+        if origin and post.room_id is None and room_id is not None:
+            return origin.voices
+        if post.to_user:
+            direct = await self._tx.rooms.direct(post.to_user)
+            return voices_for(await self._tx.members.find(post.to_user), direct, self._now)
+        room = await self._tx.rooms.find(room_id or "")
+        return voices_of(room, self._now) if room else voices_for(None, None, self._now)
+
+    async def _keep(self, rest: Sequence[Rendered], user_id: str, room_id: str, about: str | None) -> None:
+        if not rest:
+            return
+        await self._tx.pages.forget(self._now - PAGES_KEPT)
+        kept = tuple((page.body, page.html) for page in rest)
+        await self._tx.pages.put(Pages(user_id, room_id, kept, about, self._now))
+
+    # the standing card
+
+    async def _board(self, board: Board) -> None:
+        for owed in await self._tx.outbox.cards(board.about):
+            page = await self._redrawn(owed, board)
+            if not await self._replaced(owed, page):
+                await self._edit(owed, page)
+
+    async def _redrawn(self, owed: Owed, board: Board) -> Rendered:
+        pages = render(
+            board.card, *await self._voices(Post(board.card, to_user=owed.to_user), owed.room_id, None)
+        )
+        await self._keep(pages[1:], owed.to_user or ANYONE, owed.room_id or ANYWHERE, board.about)
+        return pages[0]
+
+    async def _replaced(self, owed: Owed, page: Rendered) -> bool:
+        """A card that nobody has seen yet is changed before it is sent; whom it rings stays."""
+        if owed.state != QUEUED:
+            return False
+        changed = owed.content | {"body": page.body, "formatted_body": page.html}
+        return await self._tx.outbox.replace_content(owed.id, changed)
+
+    async def _edit(self, owed: Owed, page: Rendered) -> None:
+        content = edit_of(page, rings=owed.content["msgtype"] == "m.text")
+        pending = await self._tx.outbox.pending_edit(owed.id)
+        if pending and await self._tx.outbox.replace_content(pending.id, content):
+            return
+        await self._tx.outbox.add(
+            content,
+            self._token(),
+            self._now,
+            room_id=owed.room_id,
+            to_user=owed.to_user if owed.room_id is None else None,
+            about=owed.about,
+            kind=EDIT,
+            replaces=owed.id,
+            priority=owed.priority,
+        )

@@ -1,0 +1,148 @@
+"""Refusals: what was understood, what is wrong and where, what is allowed, what to type; nothing changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bot.kernel.arguments import Reader
+from bot.kernel.card import Block, Card, Code, Pre, card, line
+from bot.kernel.errors import BotError, NotUnderstood
+from bot.kernel.language import Text, t
+from bot.kernel.vocabulary import Command
+from bot.runtime.lines import caret
+from bot.runtime.parser import Parsed, Table
+
+TRIES = 6  # corrections of one line before its example is shown instead
+_AT_REST = Reader(datetime(2026, 1, 1, tzinfo=UTC), UTC)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A command as typed: it begins at `start` of `typed`, behind the `prefix`."""
+
+    typed: str
+    start: int
+    prefix: str
+    reader: Reader
+    parsed: Parsed | None = None
+    known: Sequence[Command] = ()
+
+
+def refused(error: BotError, asked: Asked, table: Table) -> Card:
+    """The answer to a command that was refused."""
+    span = span_of(error, asked.parsed)
+    blocks: list[Block] = [line(error.said, "." if not error.said.one.endswith((".", "?", "!")) else "")]
+    if span is not None:
+        blocks.append(Pre(caret(asked.typed, span)))
+    blocks.append(line(_understood(asked, span)))
+    if error.allowed:
+        blocks.append(line(error.allowed, "." if not error.allowed.one.endswith((".", "?", "!")) else ""))
+    blocks += [line(t("Nothing was changed. Try:")), line(Code(correction(error, asked, table)))]
+    return card(blocks)
+
+
+def span_of(error: BotError, parsed: Parsed | None) -> tuple[int, int] | None:
+    """Where the words that the error is about stand in what was typed."""
+    if isinstance(error, NotUnderstood) and error.span:
+        return error.span
+    if error.argument and parsed:
+        return parsed.spans.get(error.argument)
+    return None
+
+
+def _understood(asked: Asked, span: tuple[int, int] | None) -> Text:
+    before = asked.typed[: span[0]] if span else asked.typed.split("\n")[0]
+    shown = before.strip()
+    return t("Understood: {what}", what=shown if len(shown) <= 60 else f"{shown[:59]}…")
+
+
+def correction(error: BotError, asked: Asked, table: Table) -> str:
+    """A whole command to copy that parses: the line mended word by word, else an example."""
+    typed, parsed = asked.typed, asked.parsed
+    current: BotError | None = error
+    for _ in range(TRIES):
+        if current is None:
+            return typed.strip()
+        if current.example:
+            return _with_prefix(current.example, asked.prefix)
+        mended = _mended(typed, current, parsed, table, asked)
+        if mended is None or mended == typed:
+            break
+        typed = mended
+        current, parsed = _next_error(typed, asked, table)
+    return example_of(asked, table)
+
+
+def _mended(typed: str, error: BotError, parsed: Parsed | None, table: Table, asked: Asked) -> str | None:
+    span = span_of(error, parsed)
+    if span is None:
+        return None
+    instead = error.instead
+    if instead is None:
+        instead = _from_example(error, table.command(typed, asked.start), table)
+    if instead is None:
+        return None
+    before, after = typed[: span[0]], typed[span[1] :]
+    if not instead:
+        return before.rstrip() + after
+    gap = " " if before and not before[-1].isspace() and span[0] == span[1] else ""
+    return f"{before}{gap}{_quoted(instead, parsed, error)}{after}"
+
+
+def _quoted(instead: str, parsed: Parsed | None, error: BotError) -> str:
+    """In quotes where the words replaced are text of an argument that the handler refused."""
+    plain = '"' not in instead and " " in instead and parsed is not None and error.argument is not None
+    return f'"{instead}"' if plain else instead
+
+
+def _from_example(error: BotError, command: Command | None, table: Table) -> str | None:
+    """The words that the command's own example has for the parameter that is wrong or missing."""
+    if command is None or error.argument is None:
+        return None
+    for example in command.examples:
+        if example.refused:
+            continue
+        parsed = parsed_example(example.typed, table)
+        if parsed and error.argument in parsed.spans:
+            start, end = parsed.spans[error.argument]
+            value = example.typed[start:end]
+            key = next(
+                (key for key in (f" {error.argument.rstrip('_')}=",) if example.typed[:start].endswith(key)),
+                "",
+            )
+            missing = error.code == "not_understood" and getattr(error, "span", None) is not None
+            return (key.strip() + value) if missing and _is_empty(error) else value
+    return None
+
+
+def _is_empty(error: BotError) -> bool:
+    span = error.span if isinstance(error, NotUnderstood) else None
+    return span is not None and span[0] == span[1]
+
+
+def parsed_example(typed: str, table: Table) -> Parsed | None:
+    """An example of a declaration, parsed; None if it is one that needs a card to reply to."""
+    try:
+        return table.parse(typed, 1, _AT_REST)
+    except BotError:
+        return None
+
+
+def _next_error(typed: str, asked: Asked, table: Table) -> tuple[BotError | None, Parsed | None]:
+    try:
+        return None, table.parse(typed, asked.start, asked.reader)
+    except NotUnderstood as error:
+        return error, None
+
+
+def example_of(asked: Asked, table: Table) -> str:
+    """The first good example of the command that was meant, else how to get help."""
+    command = table.command(asked.typed, asked.start)
+    if command:
+        good = next((each.typed for each in command.examples if not each.refused), None)
+        return _with_prefix(good or f"!help {' '.join(command.path)}", asked.prefix)
+    return f"{asked.prefix}help"
+
+
+def _with_prefix(example: str, prefix: str) -> str:
+    return prefix + example[1:] if example.startswith("!") else example
