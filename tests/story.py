@@ -93,7 +93,7 @@ class Story:
 
     @classmethod
     async def begin(cls, database: Database, capabilities: Iterable[Capability] | None = None) -> "Story":
-        """A bot that knows three agencies, nobody and no room; with every capability unless some are named."""
+        """A bot that knows AGENCIES, nobody and no room; with every capability unless some are named."""
         if capabilities is None:
             from commands import CAPABILITIES
 

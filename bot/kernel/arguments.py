@@ -11,7 +11,7 @@ from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from bot.kernel.errors import NotUnderstood
-from bot.kernel.language import Language, Text, french_of, t
+from bot.kernel.language import Language, Named, Text, french_of, t
 from bot.kernel.moments import MAX_WORDS, read_moment, read_span
 from bot.kernel.vocabulary import Prefix, Quoted, Ref, Rest, UserId
 from bot.kernel.words import folded, nearest
@@ -66,9 +66,9 @@ class Parameter:
     default: Any = None
 
     @property
-    def shown(self) -> Text:
+    def shown(self) -> Named:
         """The name for readers."""
-        return Text(self.key)
+        return Named(self.key, self.french or self.key)
 
     def is_called(self, word: str) -> bool:
         """Whether this is its name, in either language."""

@@ -47,6 +47,14 @@ def tn(one: str, many: str, count: int, **values: Any) -> Text:
 
 
 @dataclass(frozen=True)
+class Named:
+    """A name that differs between the languages and is in no catalogue, as of a parameter or an agency."""
+
+    english: str
+    french: str
+
+
+@dataclass(frozen=True)
 class Voice:
     """How to speak to a reader: in which language, with the clock of which zone, at what instant."""
 
@@ -60,6 +68,8 @@ class Voice:
             case Text():
                 template = _template(self.language, value)
                 return template.format(**{name: self.say(each) for name, each in value.values.items()})
+            case Named():
+                return value.french if self.language is Language.FR else value.english
             case datetime():
                 return self.moment(value)
             case timedelta():

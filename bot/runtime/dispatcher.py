@@ -103,7 +103,7 @@ class Dispatcher:
                 return
             for row in waiting:
                 await self._handle(row)
-            self._settings.on_owed()
+                self._settings.on_owed()
 
     async def _handle(self, row: Received) -> None:
         now = self._now()
@@ -149,10 +149,17 @@ class Dispatcher:
                 await self._poster(tx, now).say(hint, origin)
             return None
         reply = await self._replied(tx, row)
-        known = {each.user_id: each.name for each in await tx.members.all()}
-        reader = Reader(now, origin.voices[0].zone, known, reply)
+        people = await self._people(tx, typed, start)
+        reader = Reader(now, origin.voices[0].zone, people, reply)
         grants = tuple(await tx.members.grants(row.sender, now))
         return Attempt(row, now, member, room, grants, origin, typed, start, reader, reply=reply)
+
+    async def _people(self, tx: Transaction, typed: str, start: int) -> dict[str, str | None]:
+        """Who is known by which name, where the command names anyone."""
+        command = self.table.command(typed, start)
+        if command is None or all(each.kind is not Kind.USER for each in grammar(command)):
+            return {}
+        return {each.user_id: each.name for each in await tx.members.all()}
 
     async def _replied(self, tx: Transaction, row: Received) -> Ref | None:
         """The object of the card that was replied to, or whose thread this is."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from bot.kernel.arguments import LONGEST, Kind, Parameter, Reader, is_ref, letter_of, parameters, read
 from bot.kernel.errors import NotUnderstood
-from bot.kernel.language import Text, t
+from bot.kernel.language import Named, t
 from bot.kernel.vocabulary import Command
 from bot.kernel.words import folded, nearest
 from bot.runtime.lines import Typed, Word
@@ -145,18 +145,28 @@ class _Match:
     reader: Reader
     values: dict[str, Any] = field(default_factory=dict)
     spans: dict[str, tuple[int, int]] = field(default_factory=dict)
+    wrong: list[NotUnderstood] = field(default_factory=list)
 
     def parsed(self) -> Parsed:
         """All parameters filled; NotUnderstood for the first that cannot be."""
         grammar_ = grammar(self.command)
         positional = [each for each in grammar_ if not each.keyword]
         left = self._named(grammar_)
-        self._positional([each for each in positional if each.name not in self.values], left)
-        self._body(grammar_)
-        for each in grammar_:
-            if each.required and each.name not in self.values:
-                raise self._missing(each)
+        try:
+            self._positional([each for each in positional if each.name not in self.values], left)
+            self._body(grammar_)
+            self._complete(grammar_)
+        except NotUnderstood as error:
+            self.wrong.append(error)
+        if self.wrong:
+            raise min(self.wrong, key=lambda error: error.span or (len(self.typed.original), 0))
         return Parsed(self.command, self.typed.original, *self._bound(grammar_), self.spans)
+
+    def _complete(self, grammar_: tuple[Parameter, ...]) -> None:
+        refused = {error.argument for error in self.wrong}
+        for each in grammar_:
+            if each.required and each.name not in self.values and each.name not in refused:
+                raise self._missing(each)
 
     def _bound(self, grammar_: tuple[Parameter, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         named = dict(self.values)
@@ -176,16 +186,20 @@ class _Match:
         words = _joined(self.words, grammar_)
         while words:
             word = words.pop(0)
-            parameter = next((each for each in grammar_ if word.key and each.is_called(word.key)), None)
-            if parameter is None:
-                left.append(self._unnamed(word, grammar_))
-                continue
-            if parameter.name in self.values:
-                raise _at(NotUnderstood(t("{name}= is there twice", name=parameter.key), instead=""), word)
-            run = [word]
-            while words and not words[0].key and self._goes_on(parameter, run, words):
-                run.append(words.pop(0))
-            self._take(parameter, run)
+            try:
+                parameter = next((each for each in grammar_ if word.key and each.is_called(word.key)), None)
+                if parameter is None:
+                    left.append(self._unnamed(word, grammar_))
+                    continue
+                run = [word]
+                while words and not words[0].key and self._goes_on(parameter, run, words):
+                    run.append(words.pop(0))
+                if parameter.name in self.values:
+                    said = t("{name} is there twice", name=f"{parameter.key}=")
+                    raise _at(NotUnderstood(said, instead=""), replace(word, closes=run[-1].closes))
+                self._take(parameter, run)
+            except NotUnderstood as error:
+                self.wrong.append(error)
         return left
 
     def _goes_on(self, parameter: Parameter, run: list[Word], words: list[Word]) -> bool:
@@ -240,7 +254,7 @@ class _Match:
                 words = []
             elif words:
                 words = words[self._fit(parameter, words, later) :]
-        if words:
+        if words and not any(error.span and error.span[1] <= words[0].opens for error in self.wrong):
             said = t("'{word}' is too much here; text of several words goes in quotes", word=words[0].text)
             raise _at(NotUnderstood(said, instead=""), words[0])
 
@@ -345,7 +359,9 @@ class _Match:
         self.spans[target.name] = (start, len(self.typed.original.rstrip()))
 
     def _missing(self, parameter: Parameter) -> NotUnderstood:
-        name: Text | str = parameter.shown if not parameter.keyword else f"{parameter.key}="
+        name = parameter.shown
+        if parameter.keyword:
+            name = Named(f"{name.english}=", f"{name.french}=")
         error = NotUnderstood(t("{name} is missing", name=name), argument=parameter.name)
         error.span = (self.typed.end, self.typed.end)
         return error

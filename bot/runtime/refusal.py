@@ -12,6 +12,7 @@ from bot.kernel.vocabulary import Command
 from bot.runtime.lines import caret
 from bot.runtime.parser import Parsed, Table
 
+SHOWN = 60  # characters of what was understood
 TRIES = 6  # corrections of one line before its example is shown instead
 _AT_REST = Reader(datetime(2026, 1, 1, tzinfo=UTC), UTC)
 
@@ -34,7 +35,7 @@ def refused(error: BotError, asked: Asked, table: Table) -> Card:
     blocks: list[Block] = [line(error.said, "." if not error.said.one.endswith((".", "?", "!")) else "")]
     if span is not None:
         blocks.append(Pre(caret(asked.typed, span)))
-    blocks.append(line(_understood(asked, span)))
+    blocks.append(line(_understood(error, asked, span)))
     if error.allowed:
         blocks.append(line(error.allowed, "." if not error.allowed.one.endswith((".", "?", "!")) else ""))
     blocks += [line(t("Nothing was changed. Try:")), line(Code(correction(error, asked, table)))]
@@ -50,10 +51,13 @@ def span_of(error: BotError, parsed: Parsed | None) -> tuple[int, int] | None:
     return None
 
 
-def _understood(asked: Asked, span: tuple[int, int] | None) -> Text:
-    before = asked.typed[: span[0]] if span else asked.typed.split("\n")[0]
-    shown = before.strip()
-    return t("Understood: {what}", what=shown if len(shown) <= 60 else f"{shown[:59]}…")
+def _understood(error: BotError, asked: Asked, span: tuple[int, int] | None) -> Text:
+    """What was read without trouble: all of it, where it was the act that could not be done."""
+    before = asked.typed[: span[0]] if span and isinstance(error, NotUnderstood) else asked.typed
+    shown = before.strip().split("\n")[0].rstrip()
+    if len(before.strip()) <= asked.start:
+        return t("Understood: nothing yet.")
+    return t("Understood: {what}", what=shown if len(shown) <= SHOWN else f"{shown[: SHOWN - 1]}…")
 
 
 def correction(error: BotError, asked: Asked, table: Table) -> str:
