@@ -112,13 +112,17 @@ class Officer:
         """What others said in this room since this client was opened, oldest first."""
         return self.conversations.in_room(room_id)
 
-    async def answer(self, event_id: str) -> Heard:
-        """The reply to this event, now or when it comes; Unanswered if none comes in time."""
-        return await self.hear(lambda heard: heard.reply_to == event_id, f"a reply to {event_id}")
+    async def answer(self, event_id: str, containing: str = "") -> Heard:
+        """The reply to this event with this text, now or when it comes; Unanswered if none comes in time."""
 
-    async def ask(self, room_id: str, body: str, reply_to: str | None = None) -> Heard:
-        """Say something and wait for the reply to it."""
-        return await self.answer(await self.say(room_id, body, reply_to))
+        def fits(heard: Heard) -> bool:
+            return heard.reply_to == event_id and containing in heard.body
+
+        return await self.hear(fits, f"a reply with “{containing}”" if containing else "a reply")
+
+    async def ask(self, room_id: str, body: str, reply_to: str | None = None, *, answer: str = "") -> Heard:
+        """Say something and wait for the reply to it, the first one that contains `answer`."""
+        return await self.answer(await self.say(room_id, body, reply_to), answer)
 
     async def hear(self, fits: Callable[[Heard], bool], what: str) -> Heard:
         """The first message that fits, now or when it comes; Unanswered if none does in time."""

@@ -71,18 +71,81 @@ SETTING_UP: tuple[Act, ...] = (
     Tells("Sam sets up: agencies, people, rooms"),
     Opens("Sam", "desk"),
     Says("Sam", "desk", "!ping", "pong"),
-    Says(
-        "Sam", "desk", '!agency add CBP "U.S. Customs and Border Protection" country=US', "CBP is on the list"
-    ),
+    Says("Sam", "desk", '!agency add CBP "Customs and Border Protection" country=US', "CBP is on the list"),
     Says("Sam", "desk", '!agency add SQ "Sûreté du Québec" country=CA', "SQ is on the list"),
-    Says("Sam", "desk", "!member add {Anna} RCMP duty", "Anna"),
-    Says("Sam", "desk", "!member add {Carla} CBP liaison", "Carla"),
-    Says("Sam", "desk", "!member add {Luc} SQ officer", "Luc"),
-    Says("Sam", "desk", "!member add {Manon} SQ supervisor", "Manon"),
-    Opens("Sam", "detroit", ("Anna", "Carla", "Luc")),
-    Says("Sam", "detroit", "!room serve detroit ops", "detroit"),
+    Says("Sam", "desk", "!member add {Anna} RCMP duty name=Anna", "is enrolled for RCMP as duty"),
+    Says("Sam", "desk", "!member add {Carla} CBP liaison name=Carla", "is enrolled for CBP as liaison"),
+    Says("Sam", "desk", "!member add {Luc} SQ name=Luc lang=fr", "is enrolled for SQ as officer"),
+    Says("Sam", "desk", "!member add {Manon} SQ supervisor name=Manon", "is enrolled for SQ as supervisor"),
+    Opens("Sam", "detroit", ("Anna", "Carla")),
+    Says("Sam", "detroit", "!room serve detroit ops", "I serve this room as detroit"),
     Opens("Sam", "champlain", ("Luc", "Manon")),
     Says("Sam", "champlain", "!room serve champlain ops lang=fr", "champlain"),
 )
 
-SCRIPT: tuple[Act, ...] = (*SETTING_UP,)
+ANSWERED: tuple[Act, ...] = (
+    Tells("Anna raises an alert; each agency answers in its own way"),
+    Says(
+        "Anna",
+        "detroit",
+        '!alert severe "Ambassador Bridge closed, armed suspect" to=ops',
+        "Asked: CBP, SQ.",
+        hears=(
+            Hears("Carla", "Ambassador Bridge closed", "detroit", rings=True),
+            Hears("Luc", "Ambassador Bridge closed", "champlain", rings=True),
+        ),
+    ),
+    Says(
+        "Carla",
+        "detroit",
+        "!ack",
+        "A-1: your answer is on record: CBP ✔ ack. Still silent: SQ.",
+        replies_to="Ambassador Bridge closed",
+        hears=(Hears("Anna", "CBP ✔ ack · Carla", "detroit"),),
+    ),
+    Says(
+        "Luc",
+        "champlain",
+        "!accuser A-1",
+        "A-1 : votre réponse est consignée : SQ ✔ accusé de réception. Plus aucun silence.",
+        hears=(Hears("Anna", "SQ ✔ ack · Luc", "detroit"), Hears("Anna", "A-1 is answered", "detroit")),
+    ),
+    Says("Anna", "detroit", "!alert clear A-1", "ALL CLEAR"),
+)
+
+ESCALATED: tuple[Act, ...] = (
+    Tells("A second alert: one agency cannot, another is silent, and time does its work"),
+    Says(
+        "Anna",
+        "detroit",
+        '!alert severe "Vessel running dark near Walpole Island" to=ops in=10m',
+        "Asked: CBP, SQ.",
+        hears=(Hears("Carla", "Vessel running dark", "detroit", rings=True),),
+    ),
+    Says(
+        "Carla",
+        "detroit",
+        '!ack A-2 unable "no boat before noon"',
+        "A-2: your answer is on record: CBP ✖ unable. Still silent: SQ.",
+        hears=(Hears("Anna", "A-2: CBP ✖ unable · Carla: no boat before noon", "detroit", rings=True),),
+    ),
+    Says("Anna", "detroit", "!alert red “Vessel aground” to=ops", "severity is one of"),
+    TimePasses(
+        timedelta(minutes=10), (Hears("Luc", "Toujours pas de réponse de SQ.", "champlain", rings=True),)
+    ),
+    TimePasses(
+        timedelta(minutes=5),
+        (Hears("Manon", "SQ has not answered for 15 min. You are its supervisor.", rings=True),),
+    ),
+    Says(
+        "Manon",
+        "champlain",
+        '!accuser A-2 help "deux bateaux en route"',
+        "A-2 : votre réponse est consignée",
+        hears=(Hears("Anna", "SQ ✔ needs HELP · Manon", "detroit"),),
+    ),
+    Says("Anna", "detroit", "!alert who A-2", "CBP ✖ unable · Carla"),
+    Says("Anna", "detroit", '!alert cancel A-2 "vessel identified"', "CANCELLED"),
+)
+
+SCRIPT: tuple[Act, ...] = (*SETTING_UP, *ANSWERED, *ESCALATED)

@@ -116,9 +116,8 @@ class Tour:
         if act.replies_to is not None:
             reply_to = (await officer.hear_text(room_id, act.replies_to)).event_id
         self._transcript.says(act, text)
-        answer = await officer.ask(room_id, text, reply_to)
-        self._transcript.answered(answer)
-        self._compare(act.answer, answer)
+        self._transcript.answered(await officer.ask(room_id, text, reply_to, answer=act.answer))
+        self.compared += 1
 
     async def _hear(self, expected: Iterable[Hears], before: dict[str, set[Heard]]) -> None:
         for hears in expected:
@@ -143,11 +142,6 @@ class Tour:
     def _known(self, expected: Iterable[Hears]) -> dict[str, set[Heard]]:
         names = {hears.who for hears in expected}
         return {name: set(self._officers[name].conversations.all()) for name in names}
-
-    def _compare(self, expected: str, answer: Heard) -> None:
-        if expected not in answer.body:
-            raise NotAsExpected(f"Expected in the answer: “{expected}”")
-        self.compared += 1
 
 
 class Transcript:
