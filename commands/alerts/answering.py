@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from bot.kernel.card import Code, card, line
 from bot.kernel.errors import NotFound, NotUnderstood
-from bot.kernel.language import Text, t
+from bot.kernel.language import Text, t, tn
 from bot.kernel.vocabulary import (
     AlertRef,
     Board,
@@ -46,7 +46,6 @@ _ONCE = timedelta(days=366)  # longer than any alert can be open
     role=Role.OFFICER,
     french=["accuser"],
     names={"alert": "alerte", "answer": "réponse", "why": "motif"},
-    anywhere=True,
     examples=[
         Example(
             "!ack A-1", given=('!alert severe "Bridge closed"',), answers="A-1: your answer is on record"
@@ -90,7 +89,7 @@ async def acknowledge(
     await _note_answer(call, before, answered)
     await call.tx.alerts.change(found)
     after = await view_of(call.tx, found)
-    said = Post(card(_on_record(after, answered)), about=found.ref)
+    said = Post(card(await _on_record(call, after, answered)), about=found.ref)
     return [said, Board(found.ref, standing_card(after)), *await _news(call, before, after, answered)]
 
 
@@ -99,10 +98,12 @@ async def _only_one(call: Call) -> Ref:
     if len(open_ones) == 1:
         return Ref(open_ones[0].ref)
     if not open_ones:
-        raise NotFound(t("No alert is active here."), allowed=t("the number of an alert"), example="!ack A-1")
+        raise NotFound(
+            t("No alert is active here."), allowed=t("Give the number of an alert."), example="!ack A-1"
+        )
     raise NotUnderstood(
         t("{count} alerts are active here: say which one.", count=len(open_ones)),
-        allowed=t("one of {choices}", choices=tuple(title(each) for each in open_ones)),
+        allowed=t("Choose one of: {choices}.", choices=tuple(title(each) for each in open_ones)),
         example=f"!ack {open_ones[0].ref}",
     )
 
@@ -114,7 +115,7 @@ def _checked_reason(why: str | None) -> str | None:
     raise NotUnderstood(
         t("The reason has {count} characters.", count=len(said)),
         argument="why",
-        allowed=t("up to {count} characters in quotes", count=LONGEST_REASON),
+        allowed=t("It takes up to {count} characters, in quotes.", count=LONGEST_REASON),
         instead=f'"{said[:LONGEST_REASON].rstrip()}"',
     )
 
@@ -135,8 +136,10 @@ async def _note_answer(call: Call, before: View, answered: Answered) -> None:
     )
 
 
-def _on_record(view: View, answered: Answered) -> Text:
+async def _on_record(call: Call, view: View, answered: Answered) -> Text:
     values = {"ref": view.alert.ref, "agency": answered.agency, "answer": ANSWERS[answered.answer]}
+    if not await is_shown_here(call, view.alert):
+        return t("{ref}: your answer is on record: {agency} {answer}.", **values)
     if view.silent:
         return t(
             "{ref}: your answer is on record: {agency} {answer}. Still silent: {silent}.",
@@ -163,13 +166,12 @@ async def _news(call: Call | Reaction, before: View, after: View, answered: Answ
 
 def _all_answered(view: View) -> Text:
     count = sum(1 for each in view.board if each.answer is not None and each.agency != view.alert.agency)
-    if count == 1:
-        return t("{ref} is answered: {headline}", ref=view.alert.ref, headline=view.alert.headline)
-    return t(
-        "{ref} is answered by all {count} agencies: {headline}",
+    return tn(
+        "{ref} is answered: {headline}",
+        "{ref} is answered by {count} agencies, nobody is silent: {headline}",
+        count,
         ref=view.alert.ref,
         headline=view.alert.headline,
-        count=count,
     )
 
 
@@ -244,19 +246,25 @@ async def _answer_unsigned(reaction: Reaction, alert: Alert) -> Sequence[Said]:
     await _note_reaction(reaction, alert, SILENT, Answer.ACK.value)
     await reaction.tx.alerts.change(alert)
     after = await view_of(reaction.tx, alert)
+    if after.board == before.board:
+        return []
     news = await _news(reaction, before, after, answered)
     return [Board(alert.ref, standing_card(after)), *news]
 
 
 async def _withdraw(reaction: Reaction, alert: Alert) -> Sequence[Said]:
     """Take the answer back that this reaction gave. Whoever is silent now is on the ladder again."""
+    before = await view_of(reaction.tx, alert)
     taken = await reaction.tx.alerts.withdraw(
         alert.number, reaction.event_id, reaction.who.user_id, reaction.now
     )
     if not taken or alert.state != ACTIVE:
         return []
     await _note_reaction(reaction, alert, Answer.ACK.value, WITHDRAWN)
-    owing = silent(alert, (await view_of(reaction.tx, alert)).board)
+    after = await view_of(reaction.tx, alert)
+    if after.board == before.board:
+        return []
+    owing = [each for each in silent(alert, after.board) if each.agency not in before.silent]
     await reaction.tx.alerts.ask(
         alert.number, [resumed(each.asked, reaction.now) for each in owing if each.asked is not None]
     )

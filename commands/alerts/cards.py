@@ -78,7 +78,9 @@ def _what_to_do(view: View) -> Line:
     if not any(each.agency != alert.agency for each in view.board):
         return line(t("No other agency is in these rooms: nobody is asked."))
     if is_settled(alert, view.board):
-        return line(t("Nobody owes an answer any more."))
+        if alert.policy == AckPolicy.ANY.value:
+            return line(t("It is answered: no other agency need answer."))
+        return line(t("Every agency asked has answered."))
     return line(*answer_by(view))
 
 
@@ -166,7 +168,7 @@ def _stand_now(view: View, stand: Stand, now: datetime) -> tuple[Text | str, ...
     if stand.agency not in view.silent or view.alert.state != ACTIVE:
         return shown
     quiet = t(", for {span}", span=now - asked.asked_at)
-    return (*shown, quiet, t(", next: {at}", at=asked.due_at)) if asked.due_at else (*shown, quiet)
+    return (*shown, quiet, t(", told again at {at}", at=asked.due_at)) if asked.due_at else (*shown, quiet)
 
 
 def full_card(view: View, history: Sequence[Transition], now: datetime) -> Card:

@@ -17,7 +17,7 @@ from commands.alerts.rules import (
     expires_at,
     folded,
 )
-from commands.alerts.views import View, held_open, may_change, present, view_of
+from commands.alerts.views import View, held_open, is_shown_here, may_change, present, view_of
 from storage.alerts import ACTIVE, ALL_CLEAR, CANCELLED, Alert
 
 
@@ -48,7 +48,9 @@ async def update_alert(call: Call, alert: AlertRef, headline: Quoted) -> list[Sa
     said = checked_headline(headline)
     if said == found.headline:
         raise Conflict(
-            t("{ref} says that already.", ref=found.ref), argument="headline", allowed=t("another headline")
+            t("{ref} says that already.", ref=found.ref),
+            argument="headline",
+            allowed=t("Say something else."),
         )
     if folded(said) == folded(found.headline):
         view = await _changed(call, found, headline=said)
@@ -62,7 +64,10 @@ def _check_may_change(call: Call, alert: Alert, instead: str) -> None:
         return
     raise NotAllowed(
         t("{ref} is an alert of {agency}.", ref=alert.ref, agency=alert.agency),
-        allowed=t("its author, and a liaison, duty officer or supervisor of {agency}", agency=alert.agency),
+        allowed=t(
+            "Only its author and a liaison, duty officer or supervisor of {agency} may change it.",
+            agency=alert.agency,
+        ),
         example=instead,
     )
 
@@ -118,9 +123,11 @@ async def _told(call: Call, view: View, shown: Card, *, ring: bool) -> list[Said
         for room in view.rooms
     ]
     lost = lost_rooms(view)
-    if call.room.room_id not in {room.room_id for room in view.rooms}:
+    if call.room.room_id in {room.room_id for room in view.rooms}:
+        return [*posts, *([card(lost)] if lost else [])]
+    if await is_shown_here(call, view.alert):
         return [*posts, Post(card(shown.blocks, lost), about=view.alert.ref)]
-    return [*posts, *([card(lost)] if lost else [])]
+    return [*posts, card(t("{ref}: done, and its rooms are told.", ref=view.alert.ref), lost)]
 
 
 @alerts.command(

@@ -44,7 +44,9 @@ from storage.rooms import Room
             refused=True,
         ),
         Example('!alert severe ""', answers="headline is empty", refused=True),
-        Example('!alert severe "Bridge closed" in=2d', answers="1 min to 24 h", refused=True),
+        Example(
+            '!alert severe "Bridge closed" in=2d', answers="A deadline is 1 min to 24 h away", refused=True
+        ),
         Example(
             '!alert severe "Bridge closed" to=nowhere', answers="No room has the tag nowhere", refused=True
         ),
@@ -86,7 +88,7 @@ def checked_headline(headline: str) -> str:
         raise NotUnderstood(
             t("The headline has {count} characters.", count=len(said)),
             argument="headline",
-            allowed=t("1 to {count} characters in quotes", count=LONGEST_HEADLINE),
+            allowed=t("It takes 1 to {count} characters, in quotes.", count=LONGEST_HEADLINE),
             instead=f'"{shortened(said)}"',
         )
     return said
@@ -104,7 +106,7 @@ def checked_patience(span: timedelta | None, severity: Severity) -> timedelta:
         if span < PATIENCE[severity]
         else t("{span} is too long to wait for an answer.", span=span),
         argument="in_",
-        allowed=t("1 min to 24 h"),
+        allowed=t("A deadline is 1 min to 24 h away."),
         instead=f"{minutes}m",
     )
 
@@ -118,7 +120,7 @@ async def _targets(call: Call, to: Sequence[str]) -> list[Room]:
     raise NotUnderstood(
         t("Nobody but us two is in this room: say where the alert is to go."),
         allowed=await _known_tags(call),
-        example='!alert severe "Bridge closed" to=ops',
+        example=f"{call.typed.splitlines()[0].strip()} to={await _first_tag(call)}",
     )
 
 
@@ -136,17 +138,21 @@ async def _tagged(call: Call, tag: str) -> list[Room]:
     )
 
 
+async def _first_tag(call: Call) -> str:
+    return min((tag for room in await call.tx.rooms.served() for tag in room.tags), default="ops")
+
+
 async def _known_tags(call: Call) -> Text:
     counts: dict[str, int] = {}
     for room in await call.tx.rooms.served():
         for tag in room.tags:
             counts[tag] = counts.get(tag, 0) + 1
     if not counts:
-        return t("no room has a tag yet: leave out to= and it goes to the room you are in")
+        return t("No room has a tag yet: leave out to= and it goes to the room you are in.")
     rows = [
         tn("{tag} ({count} room)", "{tag} ({count} rooms)", counts[tag], tag=tag) for tag in sorted(counts)
     ]
-    return t("one or more of {tags}", tags=tuple(rows))
+    return t("Tags: {tags}.", tags=tuple(rows))
 
 
 async def _check_not_said(call: Call, headline: str, rooms: Sequence[Room]) -> None:
@@ -158,7 +164,7 @@ async def _check_not_said(call: Call, headline: str, rooms: Sequence[Room]) -> N
     raise Conflict(
         t("{ref} looks the same: {headline}.", ref=same.ref, headline=same.headline),
         argument="headline",
-        allowed=t("an update of it, or another headline"),
+        allowed=t("Update it, or say something else."),
         example=f'!alert update {same.ref} "{headline}"',
     )
 

@@ -13,7 +13,6 @@ from storage.alerts import Alert
     "alert list",
     role=Role.OBSERVER,
     french=["alerte liste"],
-    anywhere=True,
     examples=[
         Example("!alert list", answers="No alert is active here"),
         Example("!alert list", given=('!alert severe "Bridge closed"',), answers="A-1 SEVERE: Bridge closed"),
@@ -30,7 +29,6 @@ async def list_alerts(call: Call) -> Card:
     role=Role.OBSERVER,
     french=["alerte qui"],
     names={"alert": "alerte"},
-    anywhere=True,
     examples=[
         Example(
             "!alert who A-1", given=('!alert severe "Bridge closed"',), answers="A-1 SEVERE: Bridge closed"
@@ -49,7 +47,6 @@ async def who_answered(call: Call, alert: AlertRef) -> list[Said]:
     role=Role.OBSERVER,
     french=["alerte voir"],
     names={"alert": "alerte"},
-    anywhere=True,
     examples=[
         Example("!alert show A-1", given=('!alert severe "Bridge closed"',), answers="Sent to 1 room"),
         Example("!alert show A-99", answers="There is no alert A-99", refused=True),

@@ -124,7 +124,7 @@ async def readable(call: Call, ref: Ref) -> Alert:
     raise NotFound(
         t("There is no alert {ref}.", ref=ref),
         argument="alert",
-        allowed=t("{ref} is active: {headline}", ref=near.ref, headline=near.headline) if near else None,
+        allowed=t("{ref} is active: {headline}.", ref=near.ref, headline=near.headline) if near else None,
         instead=near.ref if near else None,
         example=None if near else "!alert list",
     )
@@ -144,7 +144,7 @@ async def held_open(call: Call, ref: Ref) -> Alert:
             at=alert.closed_at,
         ),
         argument="alert",
-        allowed=t("an active alert"),
+        allowed=t("Only an active alert can be answered or changed."),
         example="!alert list",
     )
 
