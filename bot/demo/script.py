@@ -140,7 +140,7 @@ ESCALATED: tuple[Act, ...] = (
     Says(
         "Manon",
         "champlain",
-        '!accuser A-2 help "deux bateaux en route"',
+        '!accuser A-2 aide "deux bateaux en route"',
         "A-2 : votre réponse est consignée",
         hears=(Hears("Anna", "SQ ✔ needs HELP · Manon", "detroit"),),
     ),
