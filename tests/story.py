@@ -92,8 +92,13 @@ class Story:
     last_event: str = ""
 
     @classmethod
-    async def begin(cls, database: Database, capabilities: Iterable[Capability] | None = None) -> "Story":
-        """A bot that knows AGENCIES, nobody and no room; with every capability unless some are named."""
+    async def begin(
+        cls,
+        database: Database,
+        capabilities: Iterable[Capability] | None = None,
+        agencies: Sequence[str] = ("RCMP", "CBP", "OPP"),
+    ) -> "Story":
+        """A bot that knows some agencies, nobody and no room; with every capability unless some are named."""
         if capabilities is None:
             from commands import CAPABILITIES
 
@@ -109,7 +114,8 @@ class Story:
         story._events = _counted("$event")
         async with database.transaction() as tx:
             for agency in AGENCIES:
-                await tx.agencies.add(agency)
+                if agency.code in agencies:
+                    await tx.agencies.add(agency)
         return story
 
     _events: Callable[[], str] = lambda: ""

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from bot.kernel import clock
-from bot.kernel.arguments import Kind, Reader
+from bot.kernel.arguments import Kind, Reader, is_ref
 from bot.kernel.card import card
 from bot.kernel.errors import BotError
 from bot.kernel.health import Health
@@ -46,6 +46,7 @@ class Settings:
     reference: Callable[[], str] = field(default=lambda: clock.random_bytes(2).hex().upper())
     health: Callable[[], Health] | None = None
     on_owed: Callable[[], None] = field(default=lambda: None)
+    pins_at_sight: bool = True
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -165,7 +166,7 @@ class Dispatcher:
         """The object of the card that was replied to, or whose thread this is."""
         for event_id in (row.content.get("reply_to"), row.content.get("thread")):
             about = await tx.outbox.about(event_id) if event_id else None
-            if about:
+            if about and is_ref(about):
                 return Ref(about)
         return None
 
@@ -202,9 +203,10 @@ class Dispatcher:
             row.event_id,
             str(row.content.get("device_id")),
             attempt.typed,
-            attempt.reply,
-            row.sent_at,
-            self._settings.health,
+            reply=attempt.reply,
+            sent_at=row.sent_at,
+            health=self._settings.health,
+            pins_at_sight=self._settings.pins_at_sight,
         )
 
     async def _confirmed(self, tx: Transaction, attempt: Attempt, call: Call) -> None:
@@ -232,10 +234,14 @@ class Dispatcher:
         await tx.audit.add(self._acted(attempt, OK, kept.about, None))
 
     async def _answer(self, tx: Transaction, attempt: Attempt, answer: Answer, reason: str | None) -> None:
+        # The command may have changed how she, or the room, is to be spoken to.
+        member = await tx.members.find(attempt.member.user_id)
+        room = await tx.rooms.find(attempt.room.room_id)
+        origin = replace(attempt.origin, voices=voices_for(member, room, attempt.now))
         poster = self._poster(tx, attempt.now)
-        spoken = await poster.say(answer, attempt.origin)
+        spoken = await poster.say(answer, origin)
         if not spoken.answered:
-            await poster.say(t("Done."), attempt.origin)
+            await poster.say(t("Done."), origin)
         about = next(iter(spoken.about), None) or _ref_in(attempt.parsed)
         await tx.audit.add(self._acted(attempt, OK, about, reason))
 

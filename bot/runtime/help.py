@@ -44,7 +44,7 @@ def help_for(table: Callable[[], Table]) -> Capability:
         anywhere=True,
         examples=[
             Example("!help", answers="!help"),
-            Example("!help all", answers="!help"),
+            Example("!help all", answers="• !"),
             Example("!help help", answers="Show what you may do here"),
             Example("!help hepl", answers="I know no command 'hepl'", refused=True),
         ],

@@ -148,9 +148,8 @@ class Incidents:
         ]
         warning = card(
             t("{user} has another identity than the one enrolled. I take no commands from it.", user=user_id),
-            t("Speak with that person by another way first. If it is in order:"),
-            line(Code(f"!member remove {user_id}")),
-            line(Code(f"!member add {user_id} AGENCY ROLE")),
+            t("Telephone that person. If they did it themselves, pin the fingerprint that they read to you:"),
+            line(Code(f'!member pin {user_id} "FINGERPRINT"')),
         )
         for each in dict.fromkeys(told):
             if each != user_id:
@@ -165,10 +164,7 @@ class Incidents:
             return
         poster = self._poster(tx, now)
         if room.direct_with:
-            await poster.post(
-                card(t("I am {name}. {command} shows what you may do here.", name="Tandem", command="!help")),
-                room,
-            )
+            await poster.post(card(t("Hello. {command} shows what you may do here.", command="!help")), room)
             return
         strangers = await self._strangers(tx, row.room_id)
         lines = [
