@@ -107,13 +107,15 @@ def read_span(text: str) -> timedelta | None:
     said = folded(text).strip()
     if not _SPAN.fullmatch(said):
         return None
-    total, unit = timedelta(), timedelta()
+    total, unit = timedelta(), timedelta.max
     for number, name in _PIECE.findall(said):
         if name and name not in _UNIT:
             return None
         if not name and unit != timedelta(hours=1):  # only `1h30` leaves its last unit out
             return None
-        unit = _UNIT[name] if name else timedelta(minutes=1)
+        before, unit = unit, _UNIT[name] if name else timedelta(minutes=1)
+        if unit >= before:
+            return None
         total += float(number.replace(",", ".")) * unit
     return total
 
@@ -198,7 +200,7 @@ class _Reading:
         if named and named[1] in _WEEKDAY:
             day = self._taken(named, _Day(weekday=_WEEKDAY[named[1]]))
             dated = self._dated()
-            return dated.checked(_WEEKDAY[named[1]], self.now) if dated else day
+            return dated.checked(_WEEKDAY[named[1]], self.now, self.rest) if dated else day
         return self._dated()
 
     def _dated(self) -> "_Day | None":
@@ -280,11 +282,13 @@ class _Day:
             return today + timedelta(days=(self.weekday - today.weekday()) % 7)
         return today + timedelta(days=self.days or 0)
 
-    def checked(self, weekday: int, now: datetime) -> "_Day":
-        """Itself; NotUnderstood if the weekday written beside it is another one."""
+    def checked(self, weekday: int, now: datetime, clock: str) -> "_Day":
+        """Itself; NotUnderstood if the weekday written beside it is another one. `clock` is what follows."""
         on = self.on(now.date())
         if on.weekday() != weekday:
-            raise NotUnderstood(t("{day} is another day of the week", day=f"{on}"), instead=f"{on} 09:00")
+            raise NotUnderstood(
+                t("{day} is another day of the week", day=f"{on}"), instead=f"{on} {clock or '09:00'}"
+            )
         return _Day(exact=on)
 
 
