@@ -1,0 +1,46 @@
+"""Stories of alerts in French: what an officer types, and what she and her room read."""
+
+from bot.kernel.vocabulary import Role
+from tests.story import Story
+
+
+async def test_an_alert_is_raised_answered_and_ended_in_french(story: Story) -> None:
+    luc = await story.member("luc", Role.LIAISON, language="fr", zone="America/Toronto")
+    cho = await story.member("cho", Role.OFFICER, agency="CBP", language="fr")
+    room = await story.room("fleuve", [], [luc, cho], language="fr", zone="America/Toronto")
+    card = await luc.says(room, "!alerte grave «\u00a0Pont fermé\u00a0»")
+    assert card.split("\n") == [
+        "🔴 A-1 GRAVE : Pont fermé",
+        "RCMP · Luc · 12:00 EST (17:00Z)",
+        "Répondez avant 12:10 EST (17:10Z) : !ack A-1",
+        "• CBP sans réponse",
+        "• RCMP l'a lancée",
+    ]
+    said = await cho.says(room, '!accuser A-1 incapable "pas de bateau avant midi"')
+    assert said == "A-1 : votre réponse est consignée : CBP ✖ incapable. Plus aucun silence."
+    assert "Toutes les agences sollicitées ont répondu." in story.now_reads(card)
+    assert "A-1 GRAVE" in await cho.says(room, "!alerte liste")
+    assert "A-1 FIN D'ALERTE" in await luc.says(room, "!alerte terminer A-1")
+    assert "Aucune alerte n'est active ici." in await cho.says(room, "!alerte")
+
+
+async def test_each_room_reads_the_card_in_its_language(story: Story) -> None:
+    luc = await story.member("luc", Role.LIAISON, language="fr")
+    cho = await story.member("cho", Role.OFFICER, agency="CBP")
+    fleuve = await story.room("fleuve", ["ops"], [luc], language="fr")
+    river = await story.room("river", ["ops"], [cho])
+    both = await story.room("both", ["ops"], [cho], language="both")
+    await luc.says(fleuve, '!alerte extrême "Coups de feu, quai 4" to=ops')
+    assert story.said(fleuve)[0].startswith("🚨 A-1 EXTRÊME : Coups de feu")
+    assert story.said(river)[0].startswith("🚨 A-1 EXTREME: Coups de feu")
+    assert "EXTREME" in story.said(both)[0]
+    assert "EXTRÊME" in story.said(both)[0]
+    await story.pass_time(minutes=5, seconds=10)
+    assert "Toujours pas de réponse de CBP." in "".join(story.said(both))
+
+
+async def test_a_wrong_severity_is_refused_with_the_french_words(story: Story) -> None:
+    luc = await story.member("luc", Role.LIAISON, language="fr")
+    room = await story.room("fleuve", [], [luc], language="fr")
+    said = await luc.says(room, '!alerte rouge "Pont fermé"')
+    assert "mineure, modérée, grave, extrême" in said
