@@ -30,9 +30,9 @@ def code_of(typed: str) -> str:
         return code
     fitting = re.sub(r"[^A-Z0-9-]", "", code)[:10].strip("-")
     raise NotUnderstood(
-        t("{typed} can not be an agency's code.", typed=typed),
+        t("{typed} cannot be an agency's code.", typed=typed),
         argument="code",
-        allowed=t("2 to 10 letters, digits or hyphens, as CBP or OPP-EAST"),
+        allowed=t("A code has 2 to 10 letters, digits or hyphens: CBP, OPP-EAST"),
         instead=fitting if CODE.fullmatch(fitting) else "OPP-EAST",
     )
 
@@ -52,7 +52,7 @@ async def known_agency(call: Call, typed: str, argument: str = "agency") -> Agen
     raise NotFound(
         t("There is no agency {code}.", code=typed.upper()),
         argument=argument,
-        allowed=t("one of {codes}", codes=tuple(codes)) if codes else None,
+        allowed=t("The list has {codes}", codes=tuple(codes)) if codes else None,
         instead=near,
         example=None if near else f'!agency add {typed.upper()} "…"',
     )
@@ -64,15 +64,18 @@ async def known_agency(call: Call, typed: str, argument: str = "agency") -> Agen
     french=["agence ajouter"],
     names={"code": "code", "name": "nom", "country": "pays"},
     examples=[
-        Example('!agency add OPP "Ontario Provincial Police" country=CA', answers="OPP is on the list"),
+        Example(
+            '!agency add SPVM "Service de police de la Ville de Montréal" country=CA',
+            answers="SPVM is on the list",
+        ),
         Example('!agency add opp-east "OPP East"', answers="OPP-EAST is on the list"),
         Example(
-            '!agency add OPP "Again"',
-            given=('!agency add OPP "OPP"',),
-            answers="OPP is already",
+            '!agency add SQ "Again"',
+            given=('!agency add SQ "Sûreté du Québec"',),
+            answers="SQ is already",
             refused=True,
         ),
-        Example('!agency add O "Ontario"', answers="O can not be an agency's code", refused=True),
+        Example('!agency add O "Ontario"', answers="O cannot be an agency's code", refused=True),
     ],
 )
 async def add_agency(
@@ -90,7 +93,7 @@ async def add_agency(
             argument="code",
             example="!agency list",
         )
-    return Post(_added(agency, said_french=fr is not None), about=proper)
+    return Post(_added(agency, said_french=fr is not None), about=f"agency/{proper}")
 
 
 def _check_length(name: str | None, argument: str) -> None:
@@ -102,7 +105,7 @@ def _check_length(name: str | None, argument: str) -> None:
                 count=len(name),
             ),
             argument=argument,
-            instead=f'"{name.strip()[:LONGEST_NAME].strip() or "Ontario Provincial Police"}"',
+            instead=f'"{name.strip()[:LONGEST_NAME].strip() or "Sûreté du Québec"}"',
         )
 
 

@@ -5,7 +5,7 @@ from enum import Enum
 
 from bot.kernel.card import Card, Code, Line, Strong, bullet, card, line
 from bot.kernel.health import Health
-from bot.kernel.language import Language, Text, Voice, t, tn
+from bot.kernel.language import Text, t, tn
 from bot.kernel.vocabulary import Call, Capability, Example, Quoted, Role
 from bot.kernel.zones import zone_named
 from commands.members.rules import STATES, named
@@ -43,8 +43,14 @@ def troubles(health: Health, waiting: int, oldest: datetime | None, now: datetim
     elif now - health.synced_at > QUIET:
         found.append(t("no word from the homeserver for {time}", time=now - health.synced_at))
     if oldest is not None and now - oldest > PATIENCE:
-        said = ("{count} message waits for {time}", "{count} messages wait, the first for {time}")
-        found.append(tn(*said, waiting, time=now - oldest))
+        found.append(
+            tn(
+                "{count} message waits for {time}",
+                "{count} messages wait, the first for {time}",
+                waiting,
+                time=now - oldest,
+            )
+        )
     if health.violations:
         found.append(
             tn(
@@ -54,7 +60,7 @@ def troubles(health: Health, waiting: int, oldest: datetime | None, now: datetim
             )
         )
     if health.one_time_keys == 0:
-        found.append(t("my one-time keys are used up, so new devices can not reach me"))
+        found.append(t("my one-time keys are used up, so new devices cannot reach me"))
     if health.skew is not None and abs(health.skew) > SKEW:
         found.append(t("my clock is {time} off", time=abs(health.skew)))
     return found
@@ -111,9 +117,9 @@ async def tell_whoami(call: Call) -> Card:
 @me.command(
     "status",
     role=None,
-    french=["état"],
+    french=["état", "statut"],
     examples=[
-        Example("!status", answers="members"),
+        Example("!status", answers="All well"),
         Example("!status all of it", answers="all", refused=True),
     ],
 )
@@ -167,14 +173,13 @@ def _figures(call: Call, health: Health | None, waiting: int) -> list[Line]:
         Example("!lang de", answers="language is one of", refused=True),
     ],
 )
-async def choose_language(call: Call, language: Chosen) -> Card:
+async def choose_language(call: Call, language: Chosen) -> Text:
     """Choose the language I speak with you: en, fr, or auto for the room's."""
     if language is Chosen.AUTO:
         await call.tx.members.prefer(call.who.user_id, language=None)
-        return card(t("I speak the language of each room with you."))
+        return t("I speak the language of each room with you.")
     await call.tx.members.prefer(call.who.user_id, language=language.value)
-    voice = Voice(Language(language.value), call.voice.zone, call.now)
-    return card(voice.say(t("From now on I speak {language} with you.", language=language.label)))
+    return t("From now on I speak {language} with you.", language=language.label)
 
 
 @me.command(
@@ -191,12 +196,11 @@ async def choose_language(call: Call, language: Chosen) -> Card:
         Example("!tz America/Regna", answers="I know no zone America/Regna", refused=True),
     ],
 )
-async def choose_zone(call: Call, zone: Quoted) -> Card:
+async def choose_zone(call: Call, zone: Quoted) -> Text:
     """Choose the zone of the times I show you and you type: its city, or auto for the room's."""
     if zone.strip().casefold() == "auto":
         await call.tx.members.prefer(call.who.user_id, zone=None)
-        return card(t("Times are in the zone of each room for you."))
+        return t("Times are in the zone of each room for you.")
     chosen = zone_named(zone, "zone")
     await call.tx.members.prefer(call.who.user_id, zone=chosen.key)
-    there = Voice(call.voice.language, chosen, call.now)
-    return card(t("Your zone is {zone}: it is {at} there.", zone=chosen.key, at=there.moment(call.now)))
+    return t("Your zone is {zone}: it is {at} there.", zone=chosen.key, at=call.now)

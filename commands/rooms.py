@@ -19,7 +19,6 @@ TAG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,22}[a-z0-9])?")  # 1 to 24 characters
 MOST_TAGS = 10
 PREFIXES = ["!", ".", "?", "$", "%", "&", "+", "~", "^"]  # a slash is taken by officers' own clients
 NAMES = {"name": "nom", "tags": "étiquettes", "lang": "langue", "tz": "fuseau", "prefix": "préfixe"}
-OPS = ("!room serve ops",)
 
 
 class RoomLanguage(Enum):
@@ -41,7 +40,7 @@ def tags_of(typed: tuple[str, ...]) -> tuple[str, ...]:
     tags = tuple(dict.fromkeys(words))
     wrong = next((tag for tag in tags if not TAG.fullmatch(tag)), None)
     if wrong is not None:
-        said = t("{typed} can not be a tag.", typed=wrong)
+        said = t("{typed} cannot be a tag.", typed=wrong)
     elif len(tags) > MOST_TAGS:
         said = t("A room has at most {most} tags, not {count}.", most=MOST_TAGS, count=len(tags))
     else:
@@ -50,7 +49,7 @@ def tags_of(typed: tuple[str, ...]) -> tuple[str, ...]:
     raise NotUnderstood(
         said,
         argument="tags",
-        allowed=t("words of 1 to 24 letters, digits or hyphens, as ops"),
+        allowed=t("A tag is a word of 1 to 24 letters, digits or hyphens: ops"),
         instead=",".join([each for each in fitting if each][:MOST_TAGS]) or "ops",
     )
 
@@ -82,8 +81,10 @@ def own_tag(name: str) -> tuple[str, ...]:
     examples=[
         Example("!room serve ops", answers="I serve this room as ops"),
         Example("!room serve detroit marine ops lang=both tz=detroit", answers="Tags: marine, ops"),
-        Example("!room serve ops", given=OPS, answers="I serve this room already", refused=True),
-        Example("!room serve ops #mari/time", answers="can not be a tag", refused=True),
+        Example(
+            "!room serve ops", given=("!room serve ops",), answers="I serve this room already", refused=True
+        ),
+        Example("!room serve ops #mari/time", answers="cannot be a tag", refused=True),
         Example("!room serve ops tz=CST", answers="CST is not a zone", refused=True),
     ],
 )
@@ -173,7 +174,7 @@ async def _strangers(call: Call, room: Room) -> list[Line]:
     role=None,
     french=["salon liste", "salon", "salons"],
     examples=[
-        Example("!room list", given=OPS, answers="Rooms I serve:"),
+        Example("!room list", answers="Rooms I serve:"),
         Example("!room list all rooms", answers="all", refused=True),
     ],
 )
@@ -203,10 +204,10 @@ def _entry(room: Room, size: int, here: str) -> Text:
     french=["salon règles"],
     names=NAMES | {"reactions": "réactions"},
     examples=[
-        Example("!room policy", given=OPS, answers="ops:"),
-        Example("!room policy tags=ops,marine reactions=on", given=OPS, answers="Tags: ops, marine"),
-        Example("!room policy prefix=/", given=OPS, answers="can not begin a command", refused=True),
-        Example("!room policy tz=nowhere", given=OPS, answers="I know no zone nowhere", refused=True),
+        Example("!room policy", answers="Commands begin with !"),
+        Example("!room policy tags=ops,marine reactions=on", answers="Tags: ops, marine"),
+        Example("!room policy prefix=/", answers="cannot begin a command", refused=True),
+        Example("!room policy tz=nowhere", answers="I know no zone nowhere", refused=True),
     ],
 )
 async def set_policy(
@@ -242,9 +243,9 @@ def prefix_of(typed: str) -> str:
     if typed in PREFIXES:
         return typed
     raise NotUnderstood(
-        t("{typed} can not begin a command.", typed=typed),
+        t("{typed} cannot begin a command.", typed=typed),
         argument="prefix",
-        allowed=t("one of {prefixes}", prefixes=" ".join(PREFIXES)),
+        allowed=t("One of {prefixes}", prefixes=" ".join(PREFIXES)),
         instead="!",
     )
 
@@ -270,8 +271,8 @@ async def preview_release(call: Call) -> Card:
     french=["salon libérer"],
     preview=preview_release,
     examples=[
-        Example("!room release", given=OPS, answers="After this I no longer work in ops"),
-        Example("!room release marine", given=OPS, answers="marine", refused=True),
+        Example("!room release", answers="After this I no longer work in"),
+        Example("!room release marine", answers="marine", refused=True),
     ],
 )
 async def release_room(call: Call) -> Post:

@@ -70,13 +70,15 @@ def _unknown(typed: str, argument: str) -> NotUnderstood:
     return NotUnderstood(
         t("I know no zone {typed}.", typed=typed),
         argument=argument,
-        allowed=_one_of(near) if near else t("a zone with its city, as America/Regina"),
+        allowed=_one_of(near) if near else t("A zone has the name of a city: America/Regina"),
         instead=near[0] if near else "America/Regina",
     )
 
 
 def _one_of(names: Sequence[str]) -> Text:
-    return t("one of {names}", names=tuple(names)) if len(names) > 1 else Text(names[0])
+    if len(names) == 1:
+        return t("Perhaps {name}", name=names[0])
+    return t("One of {names}", names=tuple(names))
 
 
 @cache

@@ -24,7 +24,7 @@ async def enrolled(call: Call, user: str) -> Member:
     raise NotFound(
         t("{user} is not enrolled.", user=user),
         argument="user",
-        allowed=t("a member: {command} names them", command="!member list"),
+        allowed=t("{command} shows who is", command="!member list"),
         instead=near,
         example=None if near else "!member list",
     )
@@ -45,7 +45,7 @@ def refuse_oneself(call: Call, user: str, said: Text) -> None:
     """NotAllowed if the caller means herself: nobody decides about her own standing (domain, section 0)."""
     if user == call.who.user_id:
         raise NotAllowed(
-            said, argument="user", allowed=t("another admin has to do it"), example="!member list"
+            said, argument="user", allowed=t("Another admin has to do it"), example="!member list"
         )
 
 
@@ -56,7 +56,7 @@ async def refuse_last_admin(call: Call, user: str) -> None:
         raise LastAdmin(
             t("{user} is the last admin: nobody could grant anything after this.", user=user),
             argument="user",
-            allowed=t("make somebody else admin first"),
+            allowed=t("Make somebody else admin first"),
             example="!grant @name:server admin",
         )
 

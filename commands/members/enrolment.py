@@ -122,7 +122,7 @@ async def _identity(call: Call, user: str, fingerprint: str | None) -> tuple[str
     raise Conflict(
         t("The homeserver shows another identity for {user} than this fingerprint.", user=user),
         argument="fingerprint",
-        allowed=t("the fingerprint as they read it to you; if it is this one, do not go on"),
+        allowed=t("If they read you just this fingerprint, do not go on: somebody stands between you"),
         example=f"!member show {user}",
     )
 

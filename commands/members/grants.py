@@ -1,6 +1,7 @@
 """Grants: which role a member has, for which agency, where and until when."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime, tzinfo
 
 from bot.kernel.arguments import spellings
@@ -42,24 +43,26 @@ def end_of(typed: str, now: datetime, zone: tzinfo) -> datetime:
     raise NotUnderstood(
         t("{end} is in the past.", end=end) if end else t("{typed} is not a time.", typed=typed),
         argument="until",
-        allowed=t("a day as 2027-01-01, or a length of time as 90d"),
+        allowed=t("A day is written 2027-01-01, a length of time 90d"),
         instead="90d",
     )
 
 
-def role_or_all(typed: str) -> Role | None:
-    """The role of this name in either language, None for all; NotUnderstood lists the roles."""
+def role_or_all(typed: str, held: Sequence[Role]) -> Role | None:
+    """The role of this name in either language, None for all; NotUnderstood proposes one that is held."""
     if folded(typed) in EVERY:
         return None
     spelled = spellings(Role)
     if folded(typed) in spelled:
         return Role(spelled[folded(typed)].value)
-    near = nearest(typed, [*spelled, *EVERY])
+    near = nearest(typed, spelled)
+    # Never "all": a slip of the finger must not become a command that takes everything.
+    meant = Role(spelled[near].value) if near else next(iter(held), Role.OFFICER)
     raise NotUnderstood(
         t("{typed} is not a role.", typed=typed),
         argument="role",
-        allowed=t("{roles}, or {all} of them", roles=tuple(Role), all="all"),
-        instead=str(spelled[near].value) if near in spelled else "all",
+        allowed=t("One of {roles}, or {all}", roles=tuple(Role), all="all"),
+        instead=meant.value,
     )
 
 
@@ -142,7 +145,7 @@ async def _room(call: Call, name: str, role: Role) -> str:
         raise NotAllowed(
             t("An admin is admin of the whole bot, not of one room."),
             argument="room",
-            allowed=t("leave out {word}", word="room="),
+            allowed=t("Leave out {word}", word="room="),
         )
     found = await call.tx.rooms.served(name)
     if found:
@@ -151,7 +154,7 @@ async def _room(call: Call, name: str, role: Role) -> str:
     raise NotFound(
         t("I serve no room {name}.", name=name),
         argument="room",
-        allowed=t("one of {names}", names=tuple(names)) if names else None,
+        allowed=t("I serve {names}", names=tuple(names)) if names else None,
         instead=nearest(name, names),
         example=None if nearest(name, names) else "!room list",
     )
@@ -172,9 +175,10 @@ async def _room(call: Call, name: str, role: Role) -> str:
 )
 async def revoke_role(call: Call, user: UserId, role: str, *, agency: str | None = None) -> Post:
     """Take a role from a member, or all of them; of one agency only if you name it."""
-    member, which = await enrolled(call, user), role_or_all(role)
-    code = (await known_agency(call, agency)).code if agency else None
+    member = await enrolled(call, user)
     held = await call.tx.members.grants(member.user_id, call.now)
+    which = role_or_all(role, [Role(each.role) for each in held])
+    code = (await known_agency(call, agency)).code if agency else None
     ending = [
         each
         for each in held
@@ -185,7 +189,7 @@ async def revoke_role(call: Call, user: UserId, role: str, *, agency: str | None
         raise NotFound(
             t("{who} does not have this role.", who=named(member)),
             argument="role",
-            allowed=t("what they have: {roles}", roles=roles),
+            allowed=t("They have: {roles}", roles=roles),
             instead=held[0].role if held else None,
             example=None if held else f"!member show {member.user_id}",
         )

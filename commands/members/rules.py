@@ -41,7 +41,7 @@ def key_of(typed: str) -> str:
     raise NotUnderstood(
         t("That is not a fingerprint."),
         argument="fingerprint",
-        allowed=t("the 43 letters, digits, + and / of the officer's master key, with or without spaces"),
+        allowed=t("A fingerprint has 43 letters, digits, + and /; spaces do not count"),
         instead=f'"{SAMPLE}"',
     )
 
@@ -71,7 +71,7 @@ def in_words(grant: Grant, home: str, rooms: Mapping[str, str]) -> Text:
     if grant.agency != home:
         said = t("{role} for {agency}", role=said, agency=grant.agency)
     if grant.room_id is not None:
-        said = t("{role} in {room}", role=said, room=rooms.get(grant.room_id, grant.room_id))
+        said = t("{role} in room {room}", role=said, room=rooms.get(grant.room_id, grant.room_id))
     if grant.expires_at is not None:
         said = t("{role} until {end}", role=said, end=grant.expires_at)
     return said

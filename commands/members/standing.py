@@ -220,7 +220,7 @@ async def remove_member(call: Call, user: UserId, why: Quoted) -> Post:
         card(
             t("{who} is removed.", who=named(member)),
             bullet(tn("{count} role has ended", "{count} roles have ended", ended)),
-            bullet(t("Remember to take them out of the rooms too: I can not.")),
+            bullet(t("Remember to take them out of the rooms too: I cannot.")),
         ),
         about=member.user_id,
     )
