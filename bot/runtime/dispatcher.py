@@ -307,10 +307,10 @@ class Dispatcher:
 
 
 def _ref_in(parsed: Parsed | None) -> str | None:
-    """The first reference among a command's arguments."""
+    """The first reference, or person, among a command's arguments."""
     if parsed is None:
         return None
-    refs = [each.name for each in grammar(parsed.command) if each.kind is Kind.REF]
+    refs = [each.name for each in grammar(parsed.command) if each.kind in (Kind.REF, Kind.USER)]
     return next((str(parsed.named[name]) for name in refs if parsed.named.get(name)), None)
 
 
