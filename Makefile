@@ -2,6 +2,7 @@
 # make demo   a guided tour on a throw-away homeserver
 # make test   all tests            make check   all linters
 # make lock   resolve requirements/*.in again (make lock UPGRADE=1 takes newer releases)
+# make migration NAME=what_changes   write the step from the tables so far to those in the code
 #
 # Each target sets up what it needs; a second run finds it done. Set-up speaks on stderr only and reads nothing, so
 # that `echo '!ping' | make run` has stdin and stdout to itself.
@@ -9,7 +10,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
-.PHONY: run demo test check lock lock-python lock-js clean
+.PHONY: run demo test check lock lock-python lock-js migration clean
 
 export TANDEM_DATA ?= $(CURDIR)/data
 VENV := .venv
@@ -94,6 +95,11 @@ export without_funding
 lock-js: $(VENV)/.test
 	@$(npm) $(if $(UPGRADE),update,install) --package-lock-only --loglevel=error </dev/null >&2
 	@$(BIN)/python -c "$$without_funding" $(JS)/package-lock.json
+
+migration: $(VENV)/.test
+	@$(BIN)/python -m storage.migrations $(NAME)
+	@$(BIN)/ruff check --quiet --fix-only storage/migrations
+	@$(BIN)/ruff format --quiet storage/migrations
 
 clean:
 	@rm -rf $(VENV) $(JS)/node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -37,7 +37,9 @@ class Keyring:
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
         self._newest = max(keys)
         self._random_bytes = random_bytes
-        self._index_key = hmac.digest(keys[min(keys)], b"tandem blind index", hashlib.sha256)
+        # The oldest key is never taken out of use: what is derived from it must outlive a rotation.
+        self._root = keys[min(keys)]
+        self._index_key = self.derive("tandem blind index")
 
     def encrypt(self, plain: bytes, label: str) -> bytes:
         """Key id (4 bytes), nonce (12), ciphertext and tag; `label` is authenticated, not stored."""
@@ -47,8 +49,14 @@ class Keyring:
 
     def decrypt(self, stored: bytes, label: str) -> bytes:
         """The plain bytes; raises InvalidTag if the value was changed or moved to another column."""
-        cipher = self._ciphers[int.from_bytes(stored[:4], "big")]
+        cipher = self._ciphers.get(int.from_bytes(stored[:4], "big"))
+        if cipher is None:
+            raise InvalidTag
         return cipher.decrypt(stored[4 : 4 + NONCE_BYTES], stored[4 + NONCE_BYTES :], label.encode())
+
+    def derive(self, label: str) -> bytes:
+        """A key of 32 bytes for one other purpose; the same for ever."""
+        return hmac.digest(self._root, label.encode(), hashlib.sha256)
 
     def blind(self, value: str, label: str) -> bytes:
         """A keyed digest by which an encrypted value can be looked up exactly."""
@@ -83,7 +91,7 @@ def _wrap_label(key_id: int) -> bytes:
     return f"tandem data key {key_id}".encode()
 
 
-class _EncryptedColumn(TypeDecorator[Any]):
+class EncryptedColumn(TypeDecorator[Any]):
     """A column whose value is sealed with the engine's keyring under its own label, `table.column`."""
 
     impl = LargeBinary
@@ -110,7 +118,7 @@ class _EncryptedColumn(TypeDecorator[Any]):
         return None if value is None else self.decode(keyring_of(dialect).decrypt(bytes(value), self.label))
 
 
-class Encrypted(_EncryptedColumn):
+class Encrypted(EncryptedColumn):
     """Text that people wrote."""
 
     cache_ok = True
@@ -124,7 +132,7 @@ class Encrypted(_EncryptedColumn):
         return plain.decode()
 
 
-class EncryptedBytes(_EncryptedColumn):
+class EncryptedBytes(EncryptedColumn):
     """Key material and other bytes."""
 
     cache_ok = True
@@ -138,7 +146,7 @@ class EncryptedBytes(_EncryptedColumn):
         return plain
 
 
-class EncryptedJson(_EncryptedColumn):
+class EncryptedJson(EncryptedColumn):
     """A JSON document, for example a message's content."""
 
     cache_ok = True

@@ -145,7 +145,8 @@ class Outbox:
     async def next_try(self) -> datetime | None:
         """When the earliest of the waiting rows may be tried; None if none waits."""
         query = select(func.min(outbox.c.next_try_at)).where(outbox.c.state == QUEUED)
-        return (await self._connection.execute(query)).scalar_one()
+        earliest: datetime | None = (await self._connection.execute(query)).scalar_one()
+        return earliest
 
     async def mark_tried(self, owed: Owed) -> bool:
         """Count an attempt before it is made: from now on the content stands. False if it was changed."""

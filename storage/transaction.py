@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from storage import migrations
 from storage.agencies import Agencies
 from storage.alerts import Alerts
 from storage.audit import Audit
@@ -107,9 +108,22 @@ class Database:
             event.listen(self.engine.sync_engine, "begin", _begin_immediate)
 
     async def create(self) -> None:
-        """Make all tables at once, for a throw-away database; a kept one is upgraded instead."""
+        """Make all tables at once, for a throw-away database; one that is kept is upgraded."""
         async with self.engine.begin() as connection:
             await connection.run_sync(metadata.create_all)
+
+    async def upgrade(self) -> tuple[str | None, str]:
+        """Bring the tables to this release's: the revision before (None: empty) and after.
+
+        Safe when several processes start at once. NewerDatabase if a newer release has been here.
+        """
+        async with self.engine.begin() as connection:
+            return await connection.run_sync(migrations.upgrade)
+
+    async def revision(self) -> str | None:
+        """The revision that the tables are at; None in an empty database."""
+        async with self.engine.begin() as connection:
+            return await connection.run_sync(migrations.revision_of)
 
     async def unlock(self, master_key: bytes, now: datetime) -> None:
         """Open the encrypted columns; WrongMasterKey if this is not their master key."""
@@ -132,10 +146,10 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # The driver's own transaction handling loses updates silently; we begin ourselves (below).
     connection.isolation_level = None
     cursor: sqlite3.Cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")  # first: the next one needs a lock
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
     cursor.close()
 
 
