@@ -21,7 +21,7 @@ from commands.members.capability import (
     refuse_oneself,
     room_names,
 )
-from commands.members.rules import STATES, in_words, named, roles_of
+from commands.members.rules import in_words, named, roles_of
 from storage.members import ACTIVE, Grant, Member
 
 NAMES = {**PERSON, "role": "rôle", "agency": "agence", "room": "salon", "until": "jusque"}
@@ -133,7 +133,7 @@ async def grant_role(
 def _refuse_suspended(member: Member) -> None:
     if member.state != ACTIVE:
         raise Conflict(
-            t("{who} is {state}.", who=named(member), state=STATES[member.state]),
+            t("{who} is suspended: resume them first.", who=named(member)),
             argument="user",
             example=f"!member resume {member.user_id}",
         )

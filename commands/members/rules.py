@@ -16,7 +16,7 @@ LONGEST_NAME = 60
 
 SAMPLE = "fO37 Gq0X yL6z 1oTn 8Vb4 WcRk 2mDs 9HaE uPjI 5tQx NZk"  # nobody's
 
-STATES = {ACTIVE: t("active"), SUSPENDED: t("suspended"), REMOVED: t("removed")}
+STATES = {ACTIVE: t("active member"), SUSPENDED: t("suspended member"), REMOVED: t("removed member")}
 PINNED = {
     ENROLMENT: t("pinned at enrolment"),
     FIRST_SIGHT: t("pinned at first sight"),
