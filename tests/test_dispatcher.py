@@ -1,15 +1,408 @@
 """The dispatcher: each event has its effect once, and each answer says what to do."""
 
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
 from bot.kernel.vocabulary import Role
+from storage.audit import Entry
+from storage.inbox import Received
+from storage.outbox import outbox
 from storage.transaction import Database
-from tests.story import Story
+from tests.story import BOT, CODE, Officer, Story
 from tests.toys import toys
 
 
-async def test_a_command_is_answered_by_a_reply_and_recorded(database: Database) -> None:
-    story = await Story.begin(database, [toys])
-    anna = await story.member("anna", Role.OFFICER)
-    ops = await story.room("ops", members=[anna])
-    answer = await anna.says(ops, "!toy small Red ball to=ops")
-    assert answer == "T-1 small: Red ball ×1 in 10 min"
+@pytest.fixture
+async def story(database: Database) -> Story:
+    """A bot that knows toys only."""
+    return await Story.begin(database, [toys])
+
+
+@pytest.fixture
+async def anna(story: Story) -> Officer:
+    return await story.member("anna", Role.OFFICER, zone="America/Toronto")
+
+
+@pytest.fixture
+async def carl(story: Story) -> Officer:
+    return await story.member("carl", Role.OFFICER, agency="CBP")
+
+
+@pytest.fixture
+async def ops(story: Story, anna: Officer, carl: Officer) -> str:
+    return await story.room("ops", members=[anna, carl])
+
+
+async def last(story: Story) -> Entry:
+    return (await story.audit())[-1]
+
+
+async def test_a_command_is_answered_by_a_reply_and_recorded(story: Story, anna: Officer, ops: str) -> None:
+    answer = await anna.says(ops, "!toy show T-1")
+    assert answer == "T-1 shown"
     assert answer.reply_to == story.last_event
+    assert (answer.rings, answer.mentions) == (False, ())
+    entry = await last(story)
+    assert (entry.type, entry.action, entry.outcome, entry.object) == ("command", "toy.show", "ok", "T-1")
+    assert (entry.actor, entry.device_id, entry.agency) == (anna.user_id, "ANNADEV", "RCMP")
+    assert (entry.room_id, entry.event_id, entry.device_verified) == (ops, story.last_event, True)
+
+
+async def test_an_answer_stays_in_the_thread_where_it_was_asked(anna: Officer, ops: str) -> None:
+    answer = await anna.says(ops, "!toy show T-1", thread="$root")
+    assert answer.thread == "$root"
+    assert answer.reply_to != "$root"
+
+
+async def test_a_reply_supplies_the_reference(story: Story, anna: Officer, ops: str) -> None:
+    card = await anna.says(ops, "!toy small Ball to=ops")
+    assert await anna.replies(ops, card, "!toy show") == "T-1 shown"
+    quoted = f"> <{BOT}> T-1 small\n\n!toy show"
+    assert await anna.says(ops, quoted, reply_to=card.event_id) == "T-1 shown"
+    assert await anna.says(ops, "!toy show", thread=card.event_id) == "T-1 shown"
+
+
+async def test_a_person_is_found_by_her_pill(story: Story, anna: Officer, carl: Officer, ops: str) -> None:
+    pill = 'give <a href="https://matrix.to/#/%40carl%3Acbp.example">Carl of CBP</a> T-1'
+    assert await anna.says(ops, "!give Carl of CBP T-1", formatted_body=pill) == "T-1 is given"
+    assert story.direct(carl)[-1] == "T-1 is yours"
+    assert story.direct(carl)[-1].rings
+
+
+async def test_an_event_that_comes_twice_has_its_effect_once(story: Story, anna: Officer, ops: str) -> None:
+    await anna.says(ops, "!toy show T-1")
+    said, entries = story.said(ops), await story.audit()
+    content = {"body": "!toy show T-1", "device_id": "ANNADEV"}
+    again = Received(story.last_event, ops, anna.user_id, "message", content, story.clock.at, story.clock.at)
+    async with story.database.transaction() as tx:
+        assert not await tx.inbox.add(again)
+    await story.settle()
+    assert (story.said(ops), await story.audit()) == (said, entries)
+
+
+async def test_a_refusal_has_five_parts(anna: Officer, ops: str) -> None:
+    assert await anna.says(ops, "!toy red Ball") == (
+        "size is one of small, medium, large, not 'red'.\n"
+        "!toy red Ball\n"
+        "     ^^^\n"
+        "Understood: !toy\n"
+        "Nothing was changed. Try:\n"
+        "!toy small Ball"
+    )
+
+
+async def test_what_a_handler_refuses_is_pointed_at_and_mended_as_well(anna: Officer, ops: str) -> None:
+    assert await anna.says(ops, "!toy small Brick in=5m") == (
+        "There is a brick already.\n"
+        "!toy small Brick in=5m\n"
+        "           ^^^^^\n"
+        "Understood: !toy small Brick in=5m\n"
+        "Nothing was changed. Try:\n"
+        '!toy small "Another brick" in=5m'
+    )
+
+
+async def test_a_refusal_changes_nothing_and_is_recorded(story: Story, anna: Officer, ops: str) -> None:
+    await anna.says(ops, "!toy show T-9")
+    entry = await last(story)
+    assert (entry.action, entry.outcome, entry.reason_code) == ("toy.show", "refused", "not_found")
+    assert entry.object == "T-9"
+
+
+async def test_a_failure_is_told_with_a_reference_only(
+    story: Story, anna: Officer, ops: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = await anna.says(ops, "!toy small Bomb")
+    assert answer == "Something failed here (ref 7F3A). Nothing was changed."
+    assert (await last(story)).outcome == "error"
+    logged = capsys.readouterr().out
+    assert "7F3A" in logged
+    assert "Bomb" not in logged
+    assert await anna.says(ops, "!toy show T-1") == "T-1 shown"
+
+
+async def test_a_role_that_is_lacking_is_named(story: Story, ops: str) -> None:
+    otto = await story.member("otto", Role.OBSERVER)
+    answer = await otto.says(ops, "!toy small Ball")
+    assert answer.startswith("This needs the role officer.\n")
+    assert "You are observer here." in answer
+    assert (await last(story)).reason_code == "not_allowed"
+
+
+async def test_strangers_and_suspended_members_get_silence(story: Story, ops: str) -> None:
+    eve = await story.stranger("eve")
+    sam = await story.member("sam", Role.OFFICER, state="suspended")
+    assert await eve.says(ops, "!toy show T-1") == ""
+    assert (await last(story)).reason_code == "not_enrolled"
+    assert await sam.says(ops, "!toy show T-1") == ""
+    assert (await last(story)).reason_code == "suspended"
+    assert story.messenger.sent == []
+
+
+async def test_a_room_that_is_not_served_gets_one_sentence(story: Story, anna: Officer) -> None:
+    lobby = await story.room("lobby", members=[anna], served=False)
+    said = "I do not work in this room until an admin types !room serve NAME"
+    assert await anna.says(lobby, "!toy show T-1") == said
+    assert (await anna.says(lobby, "!help")).startswith("What you may do here")
+    assert await anna.says(lobby, "good morning") == ""
+
+
+async def test_a_direct_room_takes_every_command_and_hints_at_them(story: Story, anna: Officer) -> None:
+    direct = story.direct_room(anna)
+    assert await anna.says(direct, "!toy show T-1") == "T-1 shown"
+    assert await anna.says(direct, "hello?") == "Commands begin with !; !help shows them"
+    assert (await anna.says(direct, "!tyo show T-1")).endswith("!toy show T-1")
+
+
+async def test_chat_in_a_group_is_left_alone(story: Story, anna: Officer, ops: str) -> None:
+    await anna.says(ops, "see you at the bridge!")
+    assert story.messenger.sent == []
+
+
+async def test_an_unknown_noun_makes_no_noise_in_a_group(story: Story, anna: Officer, ops: str) -> None:
+    await anna.says(ops, "!tyo show T-1")
+    await anna.says(ops, "!lunch anyone?")
+    assert story.said(ops) == []
+    assert [said.split("\n")[0] for said in story.direct(anna)] == ["I know no command 'tyo'."]
+    await story.pass_time(minutes=1)
+    await anna.says(ops, "!lunch anyone?")
+    assert len(story.direct(anna)) == 2
+
+
+async def test_a_room_may_have_another_prefix(story: Story, anna: Officer) -> None:
+    room = await story.room("quiet", members=[anna], prefix="+")
+    assert await anna.says(room, "!toy show T-1") == ""
+    assert await anna.says(room, "+toy show T-1") == "T-1 shown"
+    assert (await anna.says(room, "+toy red Ball")).endswith("+toy small Ball")
+
+
+# confirmation
+
+
+async def test_what_cannot_be_undone_is_shown_first_and_done_with_its_code(
+    story: Story, anna: Officer, ops: str
+) -> None:
+    shown = await anna.says(ops, "!sell T-1 5")
+    assert shown.startswith("T-1 would be sold for 5\n")
+    assert shown.endswith(f"!yes {CODE}")
+    assert (await last(story)).reason_code == "awaiting_code"
+    assert await anna.says(ops, f"!yes {CODE}") == "T-1 is sold for 5"
+    entry = await last(story)
+    assert (entry.action, entry.reason_code, entry.object) == ("sell", "confirmed", "T-1")
+    assert (await anna.says(ops, f"!yes {CODE}")).startswith("Nothing of yours waits for a code here")
+
+
+async def test_a_code_counts_for_her_on_her_device_here_and_now(
+    story: Story, anna: Officer, carl: Officer, ops: str
+) -> None:
+    await anna.says(ops, "!sell T-1 5")
+    assert (await carl.says(ops, f"!yes {CODE}")).startswith("Nothing of yours waits")
+    assert "only on the device" in await anna.with_device("OTHER").says(ops, f"!yes {CODE}")
+    assert (await anna.says(story.direct_room(anna), f"!yes {CODE}")).startswith("Nothing of yours waits")
+    await story.pass_time(seconds=121)
+    assert (await anna.says(ops, f"!yes {CODE}")).startswith("That code is no longer valid")
+
+
+async def test_wrong_codes_are_counted(story: Story, anna: Officer, ops: str) -> None:
+    await anna.says(ops, "!sell T-1 5")
+    for _ in range(4):
+        assert (await anna.says(ops, "!yes 0000")).startswith("That is not the code")
+    assert (await anna.says(ops, "!yes 0000")).startswith("That was the wrong code too often")
+    assert (await anna.says(ops, f"!yes {CODE}")).startswith("Nothing of yours waits")
+    assert (await last(story)).outcome == "refused"
+
+
+async def test_a_preview_may_refuse(anna: Officer, ops: str) -> None:
+    assert (await anna.says(ops, "!sell T-1 -3")).endswith("!sell T-1 5")
+
+
+async def test_the_reference_of_a_reply_waits_with_the_command(anna: Officer, ops: str) -> None:
+    card = await anna.says(ops, "!toy small Ball to=ops")
+    await anna.replies(ops, card, "!sell 5")
+    assert await anna.says(ops, f"!yes {CODE}") == "T-1 is sold for 5"
+
+
+# posts, boards and pages
+
+
+async def test_a_card_rings_whom_it_names_and_is_kept_current_by_edits(
+    story: Story, anna: Officer, carl: Officer, ops: str
+) -> None:
+    marine = await story.room("marine", members=[carl])
+    answer = await anna.says(ops, "!toy small Ball to=ops,marine")
+    assert (answer.rings, answer.mentions, answer.room_id) == (True, (carl.user_id,), ops)
+    (other,) = story.said(marine)
+    assert (other.rings, other.reply_to) == (True, None)
+    assert await carl.replies(ops, answer, "!play") == "Done."
+    assert story.now_reads(answer) == story.now_reads(other) == f"T-1 played by {carl.user_id}: accept"
+    assert story.now_reads(other).edited
+
+
+async def test_edits_that_wait_become_one(story: Story, anna: Officer, ops: str) -> None:
+    card = await anna.says(ops, "!toy small Ball to=ops")
+    for answer in ("accept", "unable", "help"):
+        content = {"body": f"!play T-1 {answer}", "device_id": "ANNADEV"}
+        row = Received(
+            f"$play{answer}", ops, anna.user_id, "message", content, story.clock.at, story.clock.at
+        )
+        async with story.database.transaction() as tx:
+            await tx.inbox.add(row)
+    await story.dispatcher.drain()
+    async with story.database.transaction() as tx:
+        edits = await tx.connection.execute(select(func.count()).where(outbox.c.kind == "edit"))
+        assert edits.scalar_one() == 1
+    await story.courier.drain()
+    assert story.now_reads(card) == f"T-1 played by {anna.user_id}: help"
+
+
+async def test_a_long_answer_goes_on_with_more(anna: Officer, carl: Officer, ops: str) -> None:
+    first = await anna.says(ops, "!box open")
+    assert first.split("\n")[0] == "1"
+    assert first.endswith("Page 1 of 3. Next: !more")
+    assert len(first.split("\n")) == 12
+    assert (await anna.says(ops, "!more")).startswith("12\n")
+    assert (await carl.says(ops, "!more")).startswith("There is nothing more to show")
+    assert (await anna.says(ops, "!more")).endswith("30")
+    assert (await anna.says(ops, "!more")).startswith("There is nothing more to show")
+
+
+async def test_both_languages_stand_in_a_bilingual_room(story: Story, anna: Officer) -> None:
+    room = await story.room("both", members=[anna], language="both")
+    answer = await anna.says(room, "!toy show T-1")
+    assert answer == "T-1 shown\nT-1 shown"
+
+
+# what is no command
+
+
+async def test_a_reaction_reaches_its_capability_and_can_be_taken_back(
+    story: Story, anna: Officer, carl: Officer
+) -> None:
+    room = await story.room("ops", members=[anna, carl], reactions=True)
+    card = await anna.says(room, "!toy small Ball to=ops")
+    await carl.reacts(room, card, "✅")
+    assert story.now_reads(card) == f"{carl.user_id} likes it"
+    await carl.redacts(room, story.last_event)
+    assert story.now_reads(card) == f"{carl.user_id} no longer likes it"
+    eve = await story.stranger("eve")
+    await eve.reacts(room, card, "✅")
+    assert story.now_reads(card) == f"{carl.user_id} no longer likes it"
+    assert (await last(story)).reason_code == "not_enrolled"
+
+
+async def test_an_edited_command_is_not_run_again(
+    story: Story, anna: Officer, carl: Officer, ops: str
+) -> None:
+    await anna.says(ops, "!toy show T-1")
+    command = story.last_event
+    assert await anna.edits(ops, command, "!toy show T-2") == "I do not run edited commands. Send it anew."
+    assert await carl.edits(ops, command, "!toy show T-2") == ""
+    await anna.says(ops, "good morning")
+    assert await anna.edits(ops, story.last_event, "good evening") == ""
+
+
+async def test_a_redacted_command_stays_done(story: Story, anna: Officer, ops: str) -> None:
+    await anna.says(ops, "!toy show T-1")
+    assert await anna.redacts(ops, story.last_event) == ""
+    assert (await last(story)).action == "message.redact"
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        (
+            "unverified_device",
+            "I received this from a device its owner has not verified (ABCDEFGHIJ). I did not act."
+            " Verify it, then resend.",
+        ),
+        ("clear_text", "That message was not encrypted. I did not act. Turn on encryption, then resend."),
+        ("replayed", ""),
+        ("malformed", ""),
+    ],
+)
+async def test_input_that_did_not_count_is_explained_once_a_day(
+    story: Story, anna: Officer, ops: str, reason: str, said: str
+) -> None:
+    content = {"reason": reason, "device_id": "ABCDEFGHIJ", "event_type": "m.room.encrypted"}
+    assert await story.receive("refused", ops, anna.user_id, content) == said
+    assert await story.receive("refused", ops, anna.user_id, content) == ""
+    assert [entry.reason_code for entry in await story.audit()] == [reason, reason]
+    story.clock.turn(timedelta(days=1))
+    assert await story.receive("refused", ops, anna.user_id, content) == said
+
+
+async def test_a_stranger_whose_input_is_refused_gets_silence(story: Story, ops: str) -> None:
+    content = {"reason": "unverified_device", "device_id": "X", "event_type": "m.room.encrypted"}
+    assert await story.receive("refused", ops, "@eve:elsewhere.example", content) == ""
+    assert (await last(story)).reason_code == "unverified_device"
+
+
+async def test_who_cannot_be_decrypted_is_asked_to_resend(story: Story, anna: Officer, ops: str) -> None:
+    content = {"device_id": "ANNADEV", "session_id": "s"}
+    answer = await story.receive("undecryptable", ops, anna.user_id, content)
+    assert answer.endswith("Please send it again.")
+    assert await story.receive("undecryptable", ops, anna.user_id, content) == ""
+
+
+async def test_another_identity_is_told_to_admins_and_supervisors_once(
+    story: Story, anna: Officer, ops: str
+) -> None:
+    ada = await story.member("ada", Role.ADMIN)
+    sue = await story.member("sue", Role.SUPERVISOR, Role.ADMIN)
+    refused = {"reason": "identity_changed", "device_id": "EVIL", "event_type": "m.room.encrypted"}
+    assert (await story.receive("refused", ops, anna.user_id, refused)).startswith("Your identity is not")
+    violation = {"user_id": anna.user_id, "old": "a", "new": "b"}
+    await story.receive("violation", ops, anna.user_id, violation)
+    for told in (story.direct(ada), story.direct(sue)):
+        assert len(told) == 1
+        assert anna.user_id in told[0]
+        assert told[0].rings
+
+
+async def test_the_bot_says_on_arrival_what_to_do_next(story: Story, anna: Officer) -> None:
+    room = await story.room("new", members=[anna, await story.stranger("eve")], served=False)
+    await story.receive(
+        "joined", room, anna.user_id, {"by": anna.user_id, "direct": False, "encrypted": True}
+    )
+    (said,) = story.said(room)
+    assert "!room serve NAME" in said
+    assert "@eve:elsewhere.example" in said
+    assert anna.user_id not in said
+
+
+async def test_who_joins_without_being_enrolled_is_named(story: Story, anna: Officer, ops: str) -> None:
+    eve = {"user_id": "@eve:elsewhere.example", "membership": "join", "by": "@eve:elsewhere.example"}
+    await story.receive("member", ops, "@eve:elsewhere.example", eve)
+    assert story.said(ops) == [
+        "@eve:elsewhere.example is not enrolled: reads along here, and gets no keys from me"
+    ]
+    await story.receive("member", ops, anna.user_id, eve | {"user_id": anna.user_id})
+    await story.receive("left", ops, anna.user_id, {"reason": "kicked"})
+    assert len(story.said(ops)) == 1
+
+
+# help
+
+
+async def test_help_lists_only_what_she_may_do_here(story: Story, anna: Officer, ops: str) -> None:
+    otto = await story.member("otto", Role.OBSERVER)
+    assert "• !sell" in await anna.says(ops, "!help")
+    assert "• !sell" not in await otto.says(ops, "!help")
+    assert (await otto.says(ops, "!help sell")).startswith("I know no command 'sell'")
+
+
+async def test_help_shows_usage_summary_and_good_examples(anna: Officer, ops: str) -> None:
+    assert await anna.says(ops, "!help toy") == (
+        '!toy SIZE "LABEL" [to=TO] [in=10m] [at=14:30] [count=2] [wrapped=yes]\n'
+        "Add a toy.\n"
+        '• !toy small "Red ball"\n'
+        '• !toy small "Red ball" to=ops in=5m\n'
+        "!toy show T-1\n"
+        "Show a toy.\n"
+        "• !toy show T-1"
+    )
+    assert (await anna.says(ops, "!aide jouet montrer")).startswith("!toy show T-1")
+    assert "• !note T-1" in await anna.says(ops, "!help all")
+    assert (await anna.says(ops, "!help tyo")).endswith("!help toy")

@@ -25,6 +25,7 @@ _KEY = re.compile(r"[-‐‑–—−]{0,2}([^\W\d][\w-]*)=")
 _INVISIBLE = frozenset("\u00ad\u200b\u200e\u200f\u2060\u2061\u2062\u2063\ufeff\u061c") | frozenset(
     map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A)))
 )
+_GAP = rf"[\s{''.join(sorted(_INVISIBLE))}]*"
 _JOINERS = "\u200c\u200d"  # part of emoji and of some scripts; noise between plain letters
 
 
@@ -57,7 +58,8 @@ class Typed:
         self.words: list[Word] = []
         self._cut()
         self.body = self.plain[self._at :].strip()
-        self.body_start = self._places[self._at]
+        below = len(self.plain) - len(self.plain[self._at :].lstrip())
+        self.body_start = self._places[min(below, len(self.plain))]
 
     def text(self, start: int, end: int) -> str:
         """The plain text between two places of the original."""
@@ -152,7 +154,7 @@ def command_start(body: str, prefix: str, names: Iterable[str]) -> int | None:
     at = next((place for place, each in enumerate(body) if not each.isspace() and each not in _INVISIBLE), 0)
     if "".join(map(_plain, body[at:])).startswith(prefix):
         after = at + len(prefix)
-        return after if re.match(r"\s*[^\W_]", body[after:]) else None
+        return after if re.match(rf"{_GAP}[^\W_]", body[after:]) else None
     for name in sorted(names, key=len, reverse=True):
         called = re.match(
             rf"@?{re.escape(name)}(?::(?!\S)|[,\s])\s*({re.escape(prefix)})?\s*(?=\w)", body[at:], re.I

@@ -1,0 +1,73 @@
+"""Cards: a plain body that is complete by itself, HTML that clients show, pages that fit a telephone."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.kernel.card import MAX_BYTES, MAX_LINES, Code, Mention, Pre, Strong, bullet, card, line, render
+from bot.kernel.language import Language, Voice, t
+from bot.runtime.posting import content_of, edit_of
+
+VOICE = Voice(Language.EN, ZoneInfo("UTC"), datetime(2026, 11, 3, 15, 0, tzinfo=UTC))
+
+
+def test_a_card_has_a_plain_body_and_html() -> None:
+    shown = card(
+        line(Strong(t("A-1 SEVERE")), ": ", "Bridge <closed>"),
+        bullet(Mention("@roy:rcmp.example", "Roy"), " silent"),
+        bullet(Code("!ack A-1")),
+        Pre("!alert red\n       ^^^"),
+        "a\nb",
+    )
+    (page,) = render(shown, VOICE)
+    assert page.body == (
+        "A-1 SEVERE: Bridge <closed>\n• Roy silent\n• !ack A-1\n!alert red\n       ^^^\na\nb"
+    )
+    assert page.html == (
+        "<p><strong>A-1 SEVERE</strong>: Bridge &lt;closed&gt;</p>"
+        '<ul><li><a href="https://matrix.to/#/@roy:rcmp.example">Roy</a> silent</li>'
+        "<li><code>!ack A-1</code></li></ul>"
+        "<pre><code>!alert red\n       ^^^</code></pre><p>a<br>b</p>"
+    )
+
+
+def test_values_cannot_bring_markup_or_places_along() -> None:
+    (page,) = render(card(t("{word} is unknown", word="<b>{x}</b>")), VOICE)
+    assert page.body == "<b>{x}</b> is unknown"
+    assert page.html == "<p>&lt;b&gt;{x}&lt;/b&gt; is unknown</p>"
+
+
+def test_who_is_named_twice_rings_once() -> None:
+    roy = Mention("@roy:rcmp.example")
+    assert card(line(roy), bullet(roy, Mention("@cho:cbp.example"))).mentioned() == [
+        "@roy:rcmp.example",
+        "@cho:cbp.example",
+    ]
+
+
+@given(st.lists(st.text(max_size=400), min_size=1, max_size=60))
+def test_every_page_fits_a_telephone_and_an_event(lines: list[str]) -> None:
+    pages = render(card(line(each) for each in lines), VOICE)
+    for page in pages:
+        tall = max(page.body.count("\n") + 1 for page in pages)
+        assert tall <= max(MAX_LINES, max(each.count("\n") for each in lines) + 2)
+        assert len(page.body.encode()) + len(page.html.encode()) <= MAX_BYTES + 1024
+
+
+def test_only_mentions_ring_and_an_empty_list_says_so() -> None:
+    (page,) = render(card("x"), VOICE)
+    assert content_of(page)["m.mentions"] == {}
+    assert content_of(page)["msgtype"] == "m.notice"
+    ringing = content_of(page, rings=True, mentions=["@roy:rcmp.example"])
+    assert ringing["m.mentions"] == {"user_ids": ["@roy:rcmp.example"]}
+    assert ringing["msgtype"] == "m.text"
+
+
+def test_an_edit_shows_old_clients_a_star_and_rings_nobody() -> None:
+    (page,) = render(card("x"), VOICE)
+    edit = edit_of(page, rings=True)
+    assert edit["body"] == "* x"
+    assert edit["m.new_content"]["body"] == "x"
+    assert edit["m.mentions"] == edit["m.new_content"]["m.mentions"] == {}
