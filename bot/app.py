@@ -1,0 +1,288 @@
+"""The composition root: builds, starts and stops everything, in order. Only here are tasks started."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from bot import enrolment
+from bot.config import Settings
+from bot.demo.homeserver import EmbeddedHomeserver
+from bot.kernel import clock
+from bot.kernel.errors import DeliveryRefused
+from bot.kernel.health import Health
+from bot.matrix.account import Account
+from bot.matrix.errors import MatrixError, Rejected, SendRefused, SignedOut, Unreachable
+from bot.matrix.session import Session
+from bot.matrix.trust import EnrolledCircle
+from bot.runtime.courier import Courier
+from bot.runtime.dispatcher import Dispatcher
+from bot.runtime.dispatcher import Settings as Manners
+from bot.runtime.failure import described
+from bot.runtime.ticker import Ticker
+from bot.toml_file import ConfigError
+from commands import CAPABILITIES
+from storage.transaction import Database
+
+NAME = "Tandem"
+PASSWORD_BYTES = 24
+HEALTH_KEPT = timedelta(seconds=5)
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
+PASSING = {401, 408, 429}  # refusals that a later try may not meet
+
+Now = Callable[[], datetime]
+
+log = structlog.get_logger()
+
+
+class AlreadyRunning(Exception):
+    """Another process works in this data folder; the text says which."""
+
+
+@dataclass
+class Bot:
+    """The running bot: what a console, a tour or a test needs of it. `words` are its commands as typed."""
+
+    settings: Settings
+    session: Session
+    homeserver: str
+    words: tuple[str, ...]
+    embedded: EmbeddedHomeserver | None
+
+    @property
+    def user_id(self) -> str:
+        """The bot's own id."""
+        return self.session.user_id
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings,
+    now: Now = clock.now,
+    tell: Callable[[str], None] = lambda text: None,
+    *,
+    limits: bool = True,
+) -> AsyncIterator[Bot]:
+    """Run the bot while the body runs; a fatal error of either comes out as an ExceptionGroup.
+
+    `now` is the bot's clock; `tell` is told of progress. `limits=False` takes the rate limits off the
+    embedded homeserver.
+    """
+    make_private(settings.data)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(_alone_in(settings.data))
+        embedded = await _start_homeserver(settings, stack, tell, limits=limits)
+        database = await _open_database(settings, stack, now)
+        account = await _account(settings, embedded)
+        await enrolment.enrol_admins(database, settings, _server_of(account, embedded), now())
+        tell("Signing the bot in …")
+        session = await Session.open(database, account, EnrolledCircle(settings.members.pinning))
+        stack.push_async_callback(session.close)
+        works = Works(settings, database, session, now)
+        await stack.enter_async_context(_at_work(works))
+        log.info("bot.started", user=session.user_id, device=session.device_id)
+        yield Bot(settings, session, account.homeserver, works.words, embedded)
+        log.info("bot.stopping")
+
+
+class Works:
+    """The moving parts: what comes in is dispatched, what is owed is delivered, what is due is done."""
+
+    def __init__(self, settings: Settings, database: Database, session: Session, now: Now) -> None:
+        self._session = session
+        self._now = now
+        self._started_at = now()
+        self._health = Health(self._started_at, None, True, 0, 0, 0)
+        self._seen_at: datetime | None = None
+        self._arrived = asyncio.Event()
+        self._arrived.set()  # what an earlier process left unhandled
+        self._courier = Courier(database, Messenger(session), now)
+        manners = Manners(
+            session.user_id,
+            NAME,
+            health=lambda: self._health,
+            on_owed=self._courier.wake,
+            pins_at_sight=settings.members.pinning == "first-sight",
+        )
+        self._dispatcher = Dispatcher(database, CAPABILITIES, now, manners)
+        self.ticker = Ticker(database, self._dispatcher.capabilities, now, on_owed=self._courier.wake)
+        commands = [command for each in self._dispatcher.capabilities for command in each.commands]
+        self.words = tuple(sorted({f"!{' '.join(command.path)}" for command in commands}))
+        session.on_received = self._arrived.set
+
+    @property
+    def loops(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        """What runs for ever, by name."""
+        return {"matrix": self._session.run, "dispatcher": self._dispatch, "courier": self._courier.run}
+
+    async def _dispatch(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            await self._look_at_health()
+            try:
+                await self._dispatcher.drain()
+            except BaseException:
+                self._arrived.set()  # what was not handled still waits
+                raise
+
+    async def _look_at_health(self) -> None:
+        """Keep what `!status` shows fresh: the session is asked in its own time, handlers are not."""
+        now = self._now()
+        if self._seen_at is not None and abs(now - self._seen_at) < HEALTH_KEPT:
+            return
+        self._seen_at = now
+        seen = await self._session.health()
+        self._health = Health(
+            self._started_at,
+            seen.last_sync_at,
+            seen.own_chain_ok,
+            seen.one_time_keys or 0,
+            seen.undecryptable + seen.awaited,
+            len(seen.violations),
+        )
+
+
+@asynccontextmanager
+async def _at_work(works: Works) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_keep_going(name, loop), name=name) for name, loop in works.loops.items()]
+        works.ticker.start()
+        try:
+            yield
+        finally:
+            works.ticker.stop()
+            for task in tasks:
+                task.cancel()
+
+
+async def _keep_going(name: str, loop: Callable[[], Awaitable[None]]) -> None:
+    """Run a loop anew after an error that nobody foresaw; MatrixError is for an operator, and ends it."""
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            await loop()
+        except MatrixError:
+            raise
+        except Exception as error:  # the rim: a full disk or a lost database passes
+            log.error("loop.failed", loop=name, **described(error))
+        await asyncio.sleep(pause * clock.jitter(0.5, 1.0))
+        pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+
+class Messenger:
+    """The session as the courier knows it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def send(self, room_id: str, content: dict[str, Any], txn_id: str) -> str:
+        """Send an m.room.message; its event id."""
+        with _as_refusals():
+            return await self._session.send(room_id, content, txn_id)
+
+    async def direct_room(self, user_id: str) -> str:
+        """The direct room with this person."""
+        with _as_refusals():
+            return await self._session.direct_room(user_id)
+
+    async def find_sent(self, room_id: str, txn_id: str) -> str | None:
+        """The event that was sent under this transaction id."""
+        with _as_refusals():
+            return await self._session.find_sent(room_id, txn_id)
+
+
+@contextmanager
+def _as_refusals() -> Iterator[None]:
+    """Matrix's errors in the courier's words."""
+    try:
+        yield
+    except SendRefused as error:
+        raise DeliveryRefused(error.reason, permanent=error.permanent) from error
+    except SignedOut as error:
+        raise DeliveryRefused("signed_out", permanent=False) from error
+    except Rejected as error:
+        raise DeliveryRefused(error.errcode, permanent=error.status not in PASSING) from error
+    except Unreachable as error:
+        raise DeliveryRefused("unreachable", permanent=False) from error
+
+
+def make_private(folder: Path) -> None:
+    """Make the folder, for this user's eyes only; ConfigError if that cannot be."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot make the data folder {folder} ({error.strerror}); set data to another"
+        ) from None
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold the data folder's lock; AlreadyRunning if another process does."""
+    lock = os.open(folder / "tandem.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(lock, 20).decode(errors="replace").strip() or "unknown"
+        os.close(lock)
+        raise AlreadyRunning(
+            f"another tandem runs in {folder} (process {holder}); stop it, or use another data folder"
+        ) from None
+    try:
+        os.ftruncate(lock, 0)
+        os.write(lock, str(os.getpid()).encode())
+        yield
+    finally:
+        os.close(lock)
+
+
+async def _start_homeserver(
+    settings: Settings, stack: AsyncExitStack, tell: Callable[[str], None], *, limits: bool
+) -> EmbeddedHomeserver | None:
+    if not settings.is_embedded:
+        return None
+    tell("Starting the homeserver …")
+    server = await EmbeddedHomeserver.start(settings.data / "homeserver", limits=limits)
+    stack.push_async_callback(server.stop)
+    return server
+
+
+async def _open_database(settings: Settings, stack: AsyncExitStack, now: Now) -> Database:
+    database = Database(settings.database_url(), clock.random_bytes)
+    stack.push_async_callback(database.close)
+    await database.create()
+    await database.unlock(settings.master_key(), now())
+    return database
+
+
+async def _account(settings: Settings, embedded: EmbeddedHomeserver | None) -> Account:
+    """The bot's account; on the embedded homeserver it is made, with a password nobody needs to know."""
+    matrix = settings.matrix
+    if embedded is None:
+        return Account(matrix.homeserver, matrix.user, settings.password(), matrix.device_name)
+    password = kept_secret(settings.data / "bot-password", clock.token(PASSWORD_BYTES))
+    localpart = matrix.user.removeprefix("@").partition(":")[0]
+    user_id = await embedded.register(localpart, password)
+    return Account(embedded.url, user_id, password, matrix.device_name)
+
+
+def _server_of(account: Account, embedded: EmbeddedHomeserver | None) -> str | None:
+    return embedded.server_name if embedded else account.user.partition(":")[2] or None
+
+
+def kept_secret(file: Path, fresh: str) -> str:
+    """What the file holds; it is written with `fresh`, for this user's eyes only, if it is not there."""
+    with contextlib.suppress(FileExistsError):
+        opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(opened, "w") as stream:
+            stream.write(f"{fresh}\n")
+    return file.read_text().strip()
