@@ -38,20 +38,33 @@ class EmbeddedHomeserver:
         self._child = child
 
     @property
+    def folder(self) -> Path:
+        """Where Synapse keeps everything: its database is `homeserver.db`."""
+        return self._config.folder
+
+    @property
     def pid(self) -> int:
         """The process id of Synapse."""
         return self._child.pid
 
     @classmethod
-    async def start(cls, folder: Path, *, server_name: str = "tandem.localhost", limits: bool = True) -> Self:
+    async def start(
+        cls,
+        folder: Path,
+        *,
+        server_name: str = "tandem.localhost",
+        limits: bool = True,
+        plain_rooms: bool = False,
+    ) -> Self:
         """Start the homeserver kept in `folder`, which is created if missing, and wait until it answers.
 
-        `limits=False` takes the rate limits off. Raises `HomeserverError` if the folder is in use or belongs
-        to another server name, or if Synapse does not answer in time.
+        `limits=False` takes the rate limits off; with `plain_rooms` a new room is encrypted only if its maker
+        asks for it. Raises `HomeserverError` if the folder is in use or belongs to another server name, or if
+        Synapse does not answer in time.
         """
         lock = await _lock(folder)
         try:
-            config = synapse_config.prepare(folder, server_name, limits=limits)
+            config = synapse_config.prepare(folder, server_name, limits=limits, plain_rooms=plain_rooms)
             child = await _spawn(config, lock)
         except synapse_config.WrongServerNameError as error:
             raise HomeserverError(str(error)) from None

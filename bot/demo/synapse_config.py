@@ -46,7 +46,7 @@ class Config:
         return self.folder / "homeserver.log"
 
 
-def prepare(folder: Path, server_name: str, *, limits: bool) -> Config:
+def prepare(folder: Path, server_name: str, *, limits: bool, plain_rooms: bool = False) -> Config:
     """Write Synapse's files into `folder`; secrets and, while it is free, the port stay as they were."""
     kept = _kept(folder / "kept.json", server_name)
     if kept["server_name"] != server_name:
@@ -56,7 +56,7 @@ def prepare(folder: Path, server_name: str, *, limits: bool) -> Config:
     _write(folder / "signing.key", f"ed25519 a_tandem {kept['signing_seed']}\n")
     config = Config(folder.resolve(), server_name, kept["port"], kept["registration_secret"])
     _write(folder / "log.yaml", json.dumps(_logging(config), indent=1))
-    _write(config.file, json.dumps(_synapse(config, kept, limits=limits), indent=1))
+    _write(config.file, json.dumps(_synapse(config, kept, limits=limits, plain_rooms=plain_rooms), indent=1))
     return config
 
 
@@ -90,7 +90,7 @@ def _free_port(wanted: int) -> int:
     raise OSError("no free port on the loopback interface")
 
 
-def _synapse(config: Config, kept: dict[str, Any], *, limits: bool) -> dict[str, Any]:
+def _synapse(config: Config, kept: dict[str, Any], *, limits: bool, plain_rooms: bool) -> dict[str, Any]:
     folder = config.folder
     client_listener = {
         "port": config.port,
@@ -110,7 +110,7 @@ def _synapse(config: Config, kept: dict[str, Any], *, limits: bool) -> dict[str,
         "macaroon_secret_key": kept["macaroon_secret"],
         "form_secret": kept["form_secret"],
         "enable_registration": False,
-        "encryption_enabled_by_default_for_room_type": "all",
+        "encryption_enabled_by_default_for_room_type": "off" if plain_rooms else "all",
         # Nobody outside: no other servers, no statistics, no previews of links.
         "federation_domain_whitelist": [],
         "trusted_key_servers": [],

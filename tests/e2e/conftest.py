@@ -9,7 +9,8 @@ from bot.demo.homeserver import EmbeddedHomeserver
 
 @pytest.fixture(scope="session")
 async def homeserver(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedHomeserver]:
-    """A Synapse without rate limits; each test registers accounts of its own there."""
-    server = await EmbeddedHomeserver.start(tmp_path_factory.mktemp("homeserver"), limits=False)
+    """A Synapse without rate limits, with plain rooms where asked for; each test registers its accounts."""
+    folder = tmp_path_factory.mktemp("homeserver")
+    server = await EmbeddedHomeserver.start(folder, limits=False, plain_rooms=True)
     yield server
     await server.stop()
