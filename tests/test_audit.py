@@ -1,4 +1,4 @@
-"""The audit chain: whatever is changed behind the bot's back is named, at the first place that does not fit."""
+"""The audit chain: what is changed behind the bot's back is named, at the first place that does not fit."""
 
 import asyncio
 from datetime import timedelta
