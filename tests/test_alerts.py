@@ -350,6 +350,17 @@ async def test_a_tick_on_a_closed_alert_is_told_so(scene: Scene) -> None:
     assert "A-1 is closed" in await scene.cho.reacts(scene.ops, card, "✅")
 
 
+async def test_taking_a_tick_off_a_closed_alert_changes_nothing(scene: Scene) -> None:
+    card = await scene.raised('!alert minor "Ice on the ramp"')
+    await scene.cho.reacts(scene.ops, card, "✅")
+    tick = scene.story.last_event
+    await scene.anna.says(scene.ops, "!alert clear A-1")
+    card = scene.card(scene.ops)
+    await scene.cho.redacts(scene.ops, tick)
+    assert scene.card(scene.ops) == card
+    assert "CBP ✔ ack, unsigned" in await scene.anna.says(scene.ops, "!alert who A-1")
+
+
 # read
 
 

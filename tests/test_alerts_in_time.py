@@ -152,6 +152,15 @@ async def test_a_withdrawn_tick_puts_the_agency_on_the_ladder_again(scene: Scene
     assert "No answer yet from CBP. Answer now" in asked_again(scene, scene.ops)[-1]
 
 
+async def test_one_agency_coming_and_going_buys_another_no_time(scene: Scene) -> None:
+    card = await scene.raised('!alert moderate "Ice on the ramp" in=10m')
+    await scene.story.pass_time(minutes=9, seconds=50)
+    await scene.cho.reacts(scene.ops, card, "✅")
+    await scene.cho.redacts(scene.ops, scene.story.last_event)
+    await scene.story.pass_time(seconds=15)
+    assert "No answer yet from OPP. Answer now" in asked_again(scene, scene.ops)[0]
+
+
 async def test_what_fell_due_while_the_bot_was_down_is_done_at_once_and_marked_late(scene: Scene) -> None:
     await scene.raised()
     await down_for(scene, hours=1)

@@ -255,10 +255,9 @@ async def _answer_unsigned(reaction: Reaction, alert: Alert) -> Sequence[Said]:
 async def _withdraw(reaction: Reaction, alert: Alert) -> Sequence[Said]:
     """Take the answer back that this reaction gave. Whoever is silent now is on the ladder again."""
     before = await view_of(reaction.tx, alert)
-    taken = await reaction.tx.alerts.withdraw(
+    if alert.state != ACTIVE or not await reaction.tx.alerts.withdraw(
         alert.number, reaction.event_id, reaction.who.user_id, reaction.now
-    )
-    if not taken or alert.state != ACTIVE:
+    ):
         return []
     await _note_reaction(reaction, alert, Answer.ACK.value, WITHDRAWN)
     after = await view_of(reaction.tx, alert)
