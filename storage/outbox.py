@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Index, Integer, String, Table, func, or_, select, update
+from sqlalchemy import Column, ColumnElement, Index, Integer, String, Table, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.encryption import EncryptedJson
@@ -114,23 +114,9 @@ class Outbox:
         A row waits behind an older one of the same room and the same or a higher priority, so that order
         in a room is kept; a more urgent one overtakes.
         """
-        older = outbox.alias("older")
-        blocked = (
-            select(older.c.id)
-            .where(
-                older.c.state == QUEUED,
-                func.coalesce(older.c.room_id, older.c.to_user)
-                == func.coalesce(outbox.c.room_id, outbox.c.to_user),
-                or_(
-                    older.c.priority > outbox.c.priority,
-                    (older.c.priority == outbox.c.priority) & (older.c.id < outbox.c.id),
-                ),
-            )
-            .exists()
-        )
         query = (
             select(*_OWED)
-            .where(outbox.c.state == QUEUED, outbox.c.next_try_at <= now, ~blocked)
+            .where(outbox.c.state == QUEUED, outbox.c.next_try_at <= now, ~_blocked())
             .order_by(outbox.c.priority.desc(), outbox.c.id)
             .limit(limit)
         )
@@ -143,8 +129,8 @@ class Outbox:
         return int(count), oldest
 
     async def next_try(self) -> datetime | None:
-        """When the earliest of the waiting rows may be tried; None if none waits."""
-        query = select(func.min(outbox.c.next_try_at)).where(outbox.c.state == QUEUED)
+        """When the earliest row that is first of its queue may be tried; None if none waits."""
+        query = select(func.min(outbox.c.next_try_at)).where(outbox.c.state == QUEUED, ~_blocked())
         earliest: datetime | None = (await self._connection.execute(query)).scalar_one()
         return earliest
 
@@ -202,3 +188,21 @@ class Outbox:
 
     async def _set(self, row_id: int, **values: object) -> None:
         await self._connection.execute(update(outbox).where(outbox.c.id == row_id).values(**values))
+
+
+def _blocked() -> ColumnElement[bool]:
+    """Whether a row waits behind another one to the same destination."""
+    older = outbox.alias("older")
+    return (
+        select(older.c.id)
+        .where(
+            older.c.state == QUEUED,
+            func.coalesce(older.c.room_id, older.c.to_user)
+            == func.coalesce(outbox.c.room_id, outbox.c.to_user),
+            or_(
+                older.c.priority > outbox.c.priority,
+                (older.c.priority == outbox.c.priority) & (older.c.id < outbox.c.id),
+            ),
+        )
+        .exists()
+    )

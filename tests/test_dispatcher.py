@@ -178,6 +178,11 @@ async def test_a_room_may_have_another_prefix(story: Story, anna: Officer) -> No
     assert (await anna.says(room, "+toy red Ball")).endswith("+toy small Ball")
 
 
+async def test_the_bot_can_be_called_by_its_pill(anna: Officer, ops: str) -> None:
+    pill = f'<a href="https://matrix.to/#/{BOT}">Desk</a> toy show T-1'
+    assert await anna.says(ops, "Desk toy show T-1", formatted_body=pill) == "T-1 shown"
+
+
 # confirmation
 
 

@@ -7,18 +7,14 @@ import pytest
 
 from bot.kernel.arguments import Reader
 from bot.kernel.vocabulary import Command, Example, Role
-from bot.runtime.confirm import confirmations
-from bot.runtime.help import help_for
+from bot.runtime.dispatcher import complete
 from bot.runtime.lines import command_start
-from bot.runtime.pages import paging
-from bot.runtime.parser import Table
 from commands import CAPABILITIES
 from storage.transaction import Database
 from tests.fakes import NOON
 from tests.story import BOT, Officer, Story
 
-OWN = (help_for(lambda: TABLE), paging, confirmations)
-TABLE = Table(command for each in (*CAPABILITIES, *OWN) for command in each.commands)
+_, TABLE = complete(CAPABILITIES)
 SHOWN = [(command, example) for command in TABLE.commands for example in command.examples]
 IDS = [f"{number} {example.typed}" for number, (_, example) in enumerate(SHOWN)]
 

@@ -77,6 +77,14 @@ class Attempt:
         return self.origin.voices[0]
 
 
+def complete(capabilities: Iterable[Capability]) -> tuple[tuple[Capability, ...], Table]:
+    """These capabilities and the runtime's own (help, pages, confirmation), and the commands of all."""
+    helping = help_for(lambda: table)
+    everything = (*capabilities, helping, pages.paging, confirm.confirmations)
+    table = Table(command for each in everything for command in each.commands)
+    return everything, table
+
+
 class Dispatcher:
     """Handles what is in the inbox, in order."""
 
@@ -90,9 +98,7 @@ class Dispatcher:
         self._database = database
         self._now = now
         self._settings = settings
-        own = (help_for(lambda: self.table), pages.paging, confirm.confirmations)
-        self.capabilities: tuple[Capability, ...] = (*capabilities, *own)
-        self.table = Table(command for each in self.capabilities for command in each.commands)
+        self.capabilities, self.table = complete(capabilities)
         self._incidents = Incidents(self.capabilities, settings.user_id, settings.names, self._poster)
 
     async def drain(self) -> None:
@@ -132,7 +138,7 @@ class Dispatcher:
         """What is known of a message; None if it is not a command, or nobody's who may give one."""
         member = await tx.members.find(row.sender)
         room = await tx.rooms.find(row.room_id)
-        typed = words_of(row.content, self._settings.user_id)
+        typed = words_of(row.content)
         start = command_start(typed, room.prefix if room else "!", self._settings.names)
         if member is None or member.state != ACTIVE or room is None:
             reason = "unknown_room" if member and member.state == ACTIVE else "not_enrolled"
@@ -219,7 +225,8 @@ class Dispatcher:
             return
         reply = Ref(redeemed.reply) if redeemed.reply else None
         start = command_start(redeemed.typed, attempt.room.prefix, self._settings.names) or 0
-        reader = replace(attempt.reader, reply=reply)
+        people = await self._people(tx, redeemed.typed, start)
+        reader = replace(attempt.reader, reply=reply, members=people)
         attempt.typed, attempt.start, attempt.reply, attempt.reader = redeemed.typed, start, reply, reader
         attempt.confirmed = True
         await self._command(tx, attempt)

@@ -61,7 +61,7 @@ class Incidents:
         original = await tx.inbox.find(row.content["target"])
         if member is None or room is None or origin is None or original is None:
             return
-        typed = words_of(original.content, self._own_id)
+        typed = words_of(original.content)
         if original.kind != "message" or original.sender != row.sender:
             return
         if command_start(typed, room.prefix, self._names) is None:

@@ -9,14 +9,14 @@ _PILL = re.compile(r'<a\s[^>]*href="https://matrix\.to/#/([^"?]+)[^"]*"[^>]*>(.*
 _TAG = re.compile(r"<[^>]*>")
 
 
-def words_of(content: dict[str, Any], own_id: str) -> str:
+def words_of(content: dict[str, Any]) -> str:
     """The text that was typed; a mentioned person is her user id, whatever name her client shows."""
     body = str(content.get("body") or "")
     if content.get("reply_to"):
         body = _without_quote(body)
     for target, shown in _PILL.findall(str(content.get("formatted_body") or "")):
         user_id, name = unescape(unquote(target)), unescape(_TAG.sub("", shown)).strip()
-        if user_id.startswith("@") and user_id != own_id and name and name != user_id:
+        if user_id.startswith("@") and name and name != user_id:
             body = body.replace(name, user_id, 1)
     return body
 

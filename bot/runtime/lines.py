@@ -156,8 +156,13 @@ def command_start(body: str, prefix: str, names: Iterable[str]) -> int | None:
         after = at + len(prefix)
         return after if re.match(rf"{_GAP}[^\W_]", body[after:]) else None
     for name in sorted(names, key=len, reverse=True):
+        # A bare name calls only with a colon or comma behind it: `tandem bikes` is chatter.
+        bare = "" if name.startswith("@") else "@"
         called = re.match(
-            rf"@?{re.escape(name)}(?::(?!\S)|[,\s])\s*({re.escape(prefix)})?\s*(?=\w)", body[at:], re.I
+            rf"(?:{bare}{re.escape(name)}(?::(?!\S)|,)?\s|{re.escape(name)}(?::(?!\S)|,)\s)\s*"
+            rf"(?:{re.escape(prefix)})?\s*(?=\w)",
+            body[at:],
+            re.IGNORECASE,
         )
         if called:
             return at + called.end()
