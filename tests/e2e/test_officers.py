@@ -1,0 +1,172 @@
+"""Officers of several agencies with real clients: what they say has its effect, and nobody else's has."""
+
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+
+from bot.demo.homeserver import EmbeddedHomeserver
+from bot.demo.officer import Officer
+from storage.audit import REFUSED
+from tests.e2e.js_officer import JsOfficer
+from tests.e2e.world import World, world
+
+PASSWORD = "a long password"
+
+
+@dataclass
+class Team:
+    """A bot, its people and its two rooms: Anna of the RCMP, Marc of CBP, Luc and Nora of the SQ.
+
+    Marc's client is matrix-js-sdk and excludes insecure devices; Luc works in French, Nora supervises him.
+    """
+
+    world: World
+    anna: Officer
+    marc: JsOfficer
+    luc: Officer
+    nora: Officer
+    detroit: str
+    champlain: str
+
+    @property
+    def bot(self) -> str:
+        """The bot's user id."""
+        return self.world.bot.user_id
+
+
+@pytest.fixture(scope="module")
+async def team(
+    homeserver: EmbeddedHomeserver, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Team]:
+    """Everybody is enrolled, and both rooms are served: by commands, as an admin does it."""
+    folder = tmp_path_factory.mktemp("officers")
+
+    async def client(name: str) -> Officer:
+        await homeserver.register(f"team-{name}", PASSWORD)
+        return await stack.enter_async_context(
+            await Officer.open(folder / name, homeserver.url, f"team-{name}", PASSWORD)
+        )
+
+    async with AsyncExitStack() as stack:
+        anna, luc, nora = [await client(name) for name in ("anna", "luc", "nora")]
+        await homeserver.register("team-marc", PASSWORD)
+        marc = await stack.enter_async_context(await JsOfficer.start())
+        await marc.login(homeserver.url, "team-marc", PASSWORD, "only-signed-devices")
+        there = await stack.enter_async_context(world(homeserver, folder, "team-tandem", anna.user_id))
+        detroit = await anna.create_room("Detroit", there.bot.user_id, marc.user_id)
+        champlain = await anna.create_room("Champlain", there.bot.user_id, luc.user_id, nora.user_id)
+        await marc.join(detroit)
+        for room, *people in ((detroit, marc.user_id), (champlain, luc.user_id, nora.user_id)):
+            for person in (there.bot.user_id, *people):
+                await anna.see_joined(room, person)
+        for room, command, answer in (
+            (detroit, '!agency add CBP "Customs and Border Protection"', "CBP is on the list"),
+            (detroit, '!agency add SQ "Sûreté du Québec"', "SQ is on the list"),
+            (detroit, f"!member add {marc.user_id} CBP name=Marc", "is enrolled for CBP as officer"),
+            (detroit, f"!member add {luc.user_id} SQ name=Luc lang=fr", "is enrolled for SQ as officer"),
+            (
+                detroit,
+                f"!member add {nora.user_id} SQ supervisor name=Nora",
+                "is enrolled for SQ as supervisor",
+            ),
+            (champlain, "!room serve champlain ops", "I serve this room as champlain"),
+        ):
+            await anna.ask(room, command, answer=answer)
+        yield Team(there, anna, marc, luc, nora, detroit, champlain)
+
+
+async def test_an_alert_reaches_two_rooms_and_is_answered_by_two_agencies_in_two_languages(
+    team: Team,
+) -> None:
+    raised = await team.anna.ask(
+        team.detroit, '!alert severe "Bridge closed" to=ops', answer="Asked: CBP, SQ."
+    )
+    ref = raised.body.split()[0]
+    [card] = await team.marc.wait(team.detroit, contains=f"{ref} SEVERE: Bridge closed", sender=team.bot)
+    assert (card.encrypted, card.failure, card.shield_colour, card.shield_reason) == (True, None, 0, None)
+    assert team.marc.user_id in card.content["m.mentions"]["user_ids"]
+    acked = await team.marc.send(team.detroit, "!ack", reply_to=card.event_id)
+    [answer] = await team.marc.wait(team.detroit, reply_to=acked, sender=team.bot)
+    assert answer.body == f"{ref}: your answer is on record: CBP ✔ ack. Still silent: SQ."
+    assert (answer.content["msgtype"], answer.shield_colour) == ("m.notice", 0)
+    assert (await team.luc.hear_text(team.champlain, "Bridge closed")).rings(team.luc.user_id)
+    await team.luc.ask(team.champlain, f"!accuser {ref}", answer=f"{ref} : votre réponse est consignée")
+    for officer, room in ((team.anna, team.detroit), (team.luc, team.champlain)):
+        board = await officer.hear_text(room, "Every agency asked has answered.")
+        assert "CBP ✔ ack · Marc" in board.body
+        assert "SQ ✔ ack · Luc" in board.body
+
+
+async def test_silence_climbs_to_the_supervisor_in_a_direct_encrypted_message(team: Team) -> None:
+    await team.anna.ask(team.champlain, '!alert severe "Vessel adrift" in=10m', answer="Vessel adrift")
+    team.world.pass_time(timedelta(minutes=10))
+    again = await team.luc.hear_text(team.champlain, "No answer yet from SQ.")
+    assert again.rings(team.luc.user_id)
+    team.world.pass_time(timedelta(minutes=5))
+    told = await team.nora.hear(
+        lambda heard: "You are its supervisor." in heard.body, "to be told as the supervisor"
+    )
+    assert told.room_id not in (team.detroit, team.champlain)
+    assert told.rings(team.nora.user_id)
+    assert "Vessel adrift" in told.body
+    answer = await team.nora.ask(told.room_id, "!ack help", told.event_id)
+    assert "SQ ✔ needs HELP" in answer.body
+
+
+async def test_a_room_in_the_clear_is_told_so_once_and_left(team: Team) -> None:
+    room = await team.anna.create_room("In the clear", team.bot, encrypted=False)
+    await team.anna.until(
+        lambda: any("encrypt" in heard.body for heard in team.anna.heard(room)),
+        "one sentence about encryption",
+    )
+    await team.anna.until(
+        lambda: team.bot not in team.anna.session.members(room), "the bot to leave the plain room"
+    )
+    assert len(team.anna.heard(room)) == 1
+
+
+async def test_who_is_not_enrolled_gets_silence_and_is_on_record(
+    team: Team, homeserver: EmbeddedHomeserver
+) -> None:
+    await homeserver.register("team-eve", PASSWORD)
+    async with await JsOfficer.start() as eve:
+        await eve.login(homeserver.url, "team-eve", PASSWORD, "all-devices")
+        room = await team.anna.create_room("With a stranger", team.bot, eve.user_id)
+        await eve.join(room)
+        await team.anna.see_joined(room, team.bot)
+        await team.anna.see_joined(room, eve.user_id)
+        await team.anna.ask(room, "!room serve stranger", answer=eve.user_id)
+        asked = await eve.send(room, "!whoami")
+        # Answered after it, so if there were an answer to Eve, it would be there by then.
+        await team.anna.ask(room, "!ping", answer="pong")
+        assert all(heard.reply_to != asked for heard in team.anna.heard(room))
+        assert all(
+            seen.failure is not None
+            for seen in await eve.messages(room)
+            if seen.sender == team.bot and seen.encrypted
+        )
+    [refusal] = [entry for entry in await team.world.acts_of(eve.user_id) if entry.event_id == asked]
+    assert (refusal.outcome, refusal.reason_code) == (REFUSED, "not_enrolled")
+
+
+async def test_the_homeserver_s_database_holds_nothing_of_what_was_said(
+    team: Team, homeserver: EmbeddedHomeserver
+) -> None:
+    secret = "Zwiebelturm"
+    raised = await team.anna.ask(team.detroit, f'!alert minor "{secret} unattended"', answer=secret)
+    said = {heard.body for room in (team.detroit, team.champlain) for heard in team.anna.heard(room)}
+    lines = {line for body in said for line in body.splitlines() if len(line) > 12}
+    with contextlib.closing(
+        sqlite3.connect(f"file:{homeserver.folder}/homeserver.db?mode=ro", uri=True)
+    ) as db:
+        dump = "\n".join(db.iterdump())
+    files = [file for file in homeserver.folder.rglob("*") if file.is_file()]
+    raw = b"".join(file.read_bytes() for file in files)
+    assert raised.event_id in dump, "the search finds what is there"
+    assert raised.event_id.encode() in raw
+    assert not [line for line in (secret, *lines) if line in dump or line.encode() in raw]
