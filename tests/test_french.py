@@ -9,6 +9,7 @@ import pytest
 from babel.messages.extract import extract
 
 from bot.kernel.language import Language, catalogue
+from bot.runtime.dispatcher import complete
 from commands import CAPABILITIES
 
 ROOT = Path(__file__).parent.parent
@@ -22,7 +23,7 @@ def written() -> Iterator[tuple[str | tuple[str, ...], str]]:
             with path.open("rb") as source:
                 for number, text, _comments, _context in extract("python", source, KEYWORDS):
                     yield text, f"{path.relative_to(ROOT)}:{number}"
-    for capability in CAPABILITIES:
+    for capability in complete(CAPABILITIES)[0]:
         for command in capability.commands:
             paragraph = (inspect.getdoc(command.handler) or "").split("\n\n")[0].replace("\n", " ")
             yield paragraph, f"docstring of {' '.join(command.path)}"
