@@ -1,75 +1,17 @@
-"""Stories of alerts: raised, refused, answered, read, updated and closed."""
+"""Stories of alerts: raised, refused, answered and read."""
 
 import asyncio
-from dataclasses import dataclass
 
 import pytest
 
 from bot.kernel.vocabulary import Role
-from storage.alerts import Alert, Answered
-from storage.transitions import Transition
-from tests.story import Officer, Said, Story
-
-CLOSED = '!alert severe "Bridge closed"'
-
-
-@dataclass
-class Scene:
-    """Three agencies in two rooms: Anna raises, Cho and Opal answer, Otto watches, Sue leads Cho."""
-
-    story: Story
-    anna: Officer
-    cho: Officer
-    sue: Officer
-    opal: Officer
-    otto: Officer
-    root: Officer
-    ops: str
-    sea: str
-
-    async def raised(self, command: str = CLOSED, room: str | None = None) -> Said:
-        """Anna raises an alert; its card in the room of operations."""
-        await self.anna.says(room or self.ops, command)
-        return self.card(self.ops)
-
-    def card(self, room: str) -> Said:
-        """The first card in the room, as it reads now."""
-        return next(each for each in self.story.said(room) if each.rings)
-
-    async def alert(self, number: int = 1) -> Alert:
-        """The alert as it is stored."""
-        async with self.story.database.transaction() as tx:
-            found = await tx.alerts.find(number)
-        assert found is not None
-        return found
-
-    async def answers(self, number: int = 1) -> list[Answered]:
-        """Every answer, oldest first."""
-        async with self.story.database.transaction() as tx:
-            return await tx.alerts.answers(number)
-
-    async def history(self, about: str = "A-1") -> list[Transition]:
-        """What happened to an alert, oldest first."""
-        async with self.story.database.transaction() as tx:
-            return await tx.transitions.of(about)
+from tests.alert_scene import CLOSED, Scene, set_scene
+from tests.story import Story
 
 
 @pytest.fixture
 async def scene(story: Story) -> Scene:
     return await set_scene(story)
-
-
-async def set_scene(story: Story) -> Scene:
-    """Everyone in place, nothing said yet."""
-    anna = await story.member("anna", Role.LIAISON, zone="America/Toronto")
-    cho = await story.member("cho", Role.OFFICER, agency="CBP")
-    sue = await story.member("sue", Role.SUPERVISOR, agency="CBP")
-    opal = await story.member("opal", Role.OFFICER, agency="OPP")
-    otto = await story.member("otto", Role.OBSERVER, agency="OPP")
-    root = await story.member("root", Role.ADMIN)
-    ops = await story.room("ops", ["ops"], [anna, cho, opal, otto], zone="America/Toronto", reactions=True)
-    sea = await story.room("sea", ["ops", "marine"], [cho], zone="America/Toronto")
-    return Scene(story, anna, cho, sue, opal, otto, root, ops, sea)
 
 
 # raised
@@ -419,112 +361,3 @@ async def test_in_a_room_it_was_not_sent_to_an_alert_is_read_by_direct_message(s
     assert "Bridge closed" in scene.story.direct(scene.cho)[-1]
     await scene.cho.says(scene.sea, "!ack A-1")
     assert not any("Bridge" in each or "OPP" in each for each in scene.story.said(scene.sea))
-
-
-# updated and closed
-
-
-async def test_an_update_asks_everyone_anew_and_edits_the_card(scene: Scene) -> None:
-    await scene.raised()
-    await scene.cho.says(scene.ops, "!ack A-1")
-    await scene.story.pass_time(minutes=5)
-    said = await scene.anna.says(scene.ops, '!alert update A-1 "Bridge closed to lorries"')
-    assert said.split("\n") == [
-        "A-1 SEVERE, updated: Bridge closed to lorries",
-        "Earlier answers no longer count.",
-        "Answer by 12:15 EST (17:15Z): !ack A-1",
-    ]
-    assert said.rings
-    assert scene.cho.user_id in said.mentions
-    card = scene.card(scene.ops)
-    assert "A-1 SEVERE: Bridge closed to lorries" in card
-    assert "CBP silent" in card
-    assert "RCMP updated it" in card
-
-
-async def test_a_corrected_spelling_asks_nobody_again(scene: Scene) -> None:
-    await scene.raised('!alert severe "bridge closed"')
-    await scene.cho.says(scene.ops, "!ack A-1")
-    said = await scene.anna.says(scene.ops, '!alert update A-1 "Bridge closed."')
-    assert said == "A-1 is corrected."
-    assert "Bridge closed." in scene.card(scene.ops)
-    assert "CBP ✔ ack" in scene.card(scene.ops)
-    assert "says that already" in await scene.anna.says(scene.ops, '!alert update A-1 "Bridge closed."')
-
-
-async def test_a_cancelled_alert_was_wrong_and_a_cleared_one_is_over(scene: Scene) -> None:
-    await scene.raised()
-    await scene.raised('!alert minor "Ice on the ramp"')
-    said = await scene.anna.says(scene.ops, '!alert cancel A-1 "wrong bridge"')
-    assert said.split("\n") == ["A-1 is CANCELLED: it was wrong. Bridge closed", "Anna, RCMP: wrong bridge"]
-    assert scene.card(scene.ops).startswith("✖ A-1 CANCELLED: Bridge closed\nIt was SEVERE. Anna, 12:00 EST")
-    assert "CBP did not answer" in scene.card(scene.ops)
-    said = await scene.anna.says(scene.ops, "!alert clear A-2")
-    assert said.split("\n") == ["A-2 ALL CLEAR: it is over. Ice on the ramp", "Anna, RCMP"]
-    assert await scene.anna.says(scene.ops, "!alert") == "No alert is active here."
-
-
-@pytest.mark.parametrize(
-    "command", ["!ack A-1", '!alert update A-1 "Bridge open"', '!alert cancel A-1 "x"', "!alert clear A-1"]
-)
-async def test_a_closed_alert_stays_as_it_is(scene: Scene, command: str) -> None:
-    await scene.raised()
-    await scene.anna.says(scene.ops, "!alert clear A-1")
-    card, before = scene.card(scene.ops), await scene.alert()
-    refused = await scene.anna.says(scene.ops, command)
-    assert "A-1 is closed: all clear since 12:00 EST (17:00Z)." in refused
-    assert (scene.card(scene.ops), await scene.alert()) == (card, before)
-
-
-@pytest.mark.parametrize(
-    "command", ['!alert update A-1 "Bridge open"', '!alert cancel A-1 "x"', "!alert clear A-1"]
-)
-async def test_only_the_agency_that_raised_an_alert_may_change_it(scene: Scene, command: str) -> None:
-    await scene.raised()
-    leo = await scene.story.member("leo", Role.LIAISON)
-    rex = await scene.story.member("rex", Role.OFFICER)
-    for someone in (scene.cho, scene.sue, rex):
-        assert "A-1 is an alert of RCMP." in await someone.says(scene.ops, command)
-    assert "A-1" in await leo.says(scene.ops, command)
-    assert (await scene.alert()).version == 2
-
-
-async def test_an_author_who_lost_her_role_may_still_end_her_alert(scene: Scene) -> None:
-    await scene.raised()
-    async with scene.story.database.transaction() as tx:
-        await tx.members.revoke(scene.anna.user_id, scene.story.clock.at)
-        now = scene.story.clock.at
-        await tx.members.grant(scene.anna.user_id, "officer", "RCMP", by="@root:agency.example", now=now)
-    assert "ALL CLEAR" in await scene.anna.says(scene.ops, "!alert clear A-1")
-
-
-async def test_rooms_that_are_no_longer_served_are_named(scene: Scene) -> None:
-    await scene.raised(f"{CLOSED} to=ops")
-    async with scene.story.database.transaction() as tx:
-        await tx.rooms.leave(scene.sea)
-    said = await scene.anna.says(scene.ops, "!alert clear A-1")
-    assert said == "Not reached, I do not serve it any more: sea."
-    assert len(scene.story.said(scene.sea)) == 1
-
-
-async def test_every_change_of_state_is_on_record_with_who_and_why(scene: Scene) -> None:
-    await scene.raised()
-    await scene.anna.says(scene.ops, '!alert update A-1 "Bridge closed to lorries"')
-    await scene.anna.says(scene.ops, '!alert cancel A-1 "wrong bridge"')
-    steps = [(each.from_state, each.to_state, each.actor, each.reason) for each in await scene.history()]
-    anna = scene.anna.user_id
-    assert steps == [
-        (None, "active", anna, None),
-        ("active", "updated", anna, None),
-        ("active", "cancelled", anna, "wrong bridge"),
-    ]
-    assert {each.device_id for each in await scene.history()} == {"ANNADEV"}
-
-
-async def test_an_alert_that_was_changed_meanwhile_is_not_changed_again(scene: Scene) -> None:
-    await scene.raised()
-    seen = await scene.alert()
-    async with scene.story.database.transaction() as tx:
-        assert await tx.alerts.change(seen, headline="One")
-        assert not await tx.alerts.change(seen, headline="Two")
-    assert (await scene.alert()).headline == "One"

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from bot.kernel.vocabulary import Role
+from tests.alert_scene import CLOSED, Scene, set_scene
 from tests.story import Said, Story
-from tests.test_alerts import CLOSED, Scene, set_scene
 
 
 @pytest.fixture
