@@ -1,6 +1,6 @@
 """The audit record: each act and each refusal, written with the act, then sealed into a chain."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -158,10 +158,15 @@ class Audit:
         return int((await self._connection.execute(query)).scalar_one())
 
     async def _tip(self) -> tuple[int, bytes]:
-        """Place and hash of the last sealed entry."""
+        """Place and hash of the last sealed entry, or of the last head if that is further.
+
+        It is further if the tail was removed: the chain then goes on behind the gap, so that it shows.
+        """
         query = select(audit.c.seq, audit.c.hash).where(audit.c.seq.is_not(None))
         row = (await self._connection.execute(query.order_by(audit.c.seq.desc()).limit(1))).one_or_none()
-        return (int(row[0]), bytes(row[1])) if row else (0, START)
+        seq, last = (int(row[0]), bytes(row[1])) if row else (0, START)
+        head = await self.newest_head()
+        return (head.seq, bytes(head.hash)) if head and head.seq > seq else (seq, last)
 
     async def _lock(self) -> None:
         """One sealer at a time. SQLite has one writer at a time anyway."""
@@ -169,20 +174,27 @@ class Audit:
             await self._connection.execute(text(f"SELECT pg_advisory_xact_lock({SEAL_LOCK})"))
 
 
-async def verify(engine: AsyncEngine) -> Verdict:
-    """Walk the whole chain, in bounded memory and short transactions; the first thing that does not fit."""
-    chain = Chain(public_key(keyring_of(engine.dialect)))
-    # Heads first: entries that are sealed meanwhile then only add to the end.
-    async for head in _all_heads(engine):
-        if not chain.expect(head):
-            return chain.verdict(0)
-    async for batch in export(engine):
-        if not all(chain.follow(entry) for entry in batch):
+async def verify(engine: AsyncEngine, posted: Mapping[int, bytes] | None = None) -> Verdict:
+    """Walk the whole chain, in bounded memory and short transactions; the first thing that does not fit.
+
+    `posted` are places and hashes of heads that were posted elsewhere: a tail that was removed together
+    with its signed heads shows by them alone.
+    """
+    chain = Chain(public_key(keyring_of(engine.dialect)), posted or {})
+    while True:
+        async with engine.begin() as connection:
+            audited = Audit(connection)
+            # Heads first: whatever is sealed and signed meanwhile is behind the entries read next.
+            heads = await audited.heads(chain.seq)
+            batch = await audited.sealed(chain.seq)
+            unsealed = await audited.count_unsealed()
+        signed = {head.seq: head for head in heads}
+        if not all(chain.follow(entry, signed.get(chain.seq + 1)) for entry in batch):
             break
-    else:
-        chain.finish()
-    async with engine.begin() as connection:
-        return chain.verdict(await Audit(connection).count_unsealed())
+        if not batch:
+            chain.finish(heads)
+            break
+    return chain.verdict(unsealed)
 
 
 async def export(engine: AsyncEngine, since: datetime | None = None) -> AsyncIterator[list[Sealed]]:
@@ -195,15 +207,3 @@ async def export(engine: AsyncEngine, since: datetime | None = None) -> AsyncIte
             return
         yield batch
         after = batch[-1].seq or after
-
-
-async def _all_heads(engine: AsyncEngine) -> AsyncIterator[Head]:
-    after = 0
-    while True:
-        async with engine.begin() as connection:
-            batch = await Audit(connection).heads(after)
-        if not batch:
-            return
-        for head in batch:
-            yield head
-        after = batch[-1].seq

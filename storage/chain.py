@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from storage.encryption import Keyring
 
 START = bytes(32)  # what the first entry follows on
 LABEL = "tandem audit head"
+FORGED = "the signature on the head at this place is not ours"
 
 
 @dataclass(frozen=True)
@@ -104,28 +106,20 @@ def public_key(keyring: Keyring) -> bytes:
 
 @dataclass
 class Chain:
-    """A walk along the chain: all heads are expected first, then each entry follows, then it is finished."""
+    """A walk along the chain: entry follows entry, past the heads that were signed, then it is finished.
+
+    `posted` are heads known from elsewhere, place and hash: what a copy outside the database remembers.
+    """
 
     public_key: bytes
+    posted: Mapping[int, bytes]
     last: bytes = START
     seq: int = 0
     heads: int = 0
     fault: Fault | None = None
-    _expected: dict[int, bytes] = field(default_factory=dict)
 
-    def expect(self, head: Head) -> bool:
-        """Note a head; False, and a fault, if its signature is not by our key."""
-        signed = _signed(head.seq, bytes(head.hash), head.signed_at)
-        try:
-            Ed25519PublicKey.from_public_bytes(self.public_key).verify(bytes(head.signature), signed)
-        except InvalidSignature:
-            return self._wrong(head.seq, None, "the signature on the head at this place is not ours")
-        self._expected[head.seq] = bytes(head.hash)
-        self.heads += 1
-        return True
-
-    def follow(self, entry: Sealed) -> bool:
-        """Whether the entry is the next one, as it was sealed; a fault if not."""
+    def follow(self, entry: Sealed, head: Head | None) -> bool:
+        """Whether the entry is the next one, as it was sealed and as a head there says; a fault if not."""
         place = self.seq + 1
         if entry.seq != place:
             return self._wrong(place, None, f"the entry is gone; the next one there is {entry.seq}")
@@ -134,22 +128,36 @@ class Chain:
         computed = digest(entry, place, self.last)
         if entry.hash is None or bytes(entry.hash) != computed:
             return self._wrong(place, entry.id, "it was changed after it was sealed")
-        head = self._expected.pop(place, computed)
-        if head != computed:
+        if head and not self._is_ours(head):
+            return self._wrong(place, entry.id, FORGED)
+        if head and bytes(head.hash) != computed:
             return self._wrong(place, entry.id, "it is not the entry that was signed at this place")
-        self.seq, self.last = place, computed
+        if self.posted.get(place, computed) != computed:
+            return self._wrong(place, entry.id, "it is not the entry whose head was posted")
+        self.seq, self.last, self.heads = place, computed, self.heads + bool(head)
         return True
 
-    def finish(self) -> bool:
-        """No more entries: False, and a fault, if a head was signed behind the last one."""
-        if self._expected:
-            gone = f"the entry is gone: the chain was signed up to {max(self._expected)}"
-            return self._wrong(self.seq + 1, None, gone)
+    def finish(self, beyond: Sequence[Head]) -> bool:
+        """No more entries: False, and a fault, if a head was signed or posted behind the last one."""
+        for head in beyond:
+            if not self._is_ours(head):
+                return self._wrong(head.seq, None, FORGED)
+        signed = max([head.seq for head in beyond] + list(self.posted), default=0)
+        if signed > self.seq:
+            return self._wrong(self.seq + 1, None, f"the entry is gone: the chain was signed up to {signed}")
         return True
 
     def verdict(self, unsealed: int) -> Verdict:
         """What was found."""
         return Verdict(self.seq, self.heads, unsealed, self.last.hex(), self.public_key.hex(), self.fault)
+
+    def _is_ours(self, head: Head) -> bool:
+        signed = _signed(head.seq, bytes(head.hash), head.signed_at)
+        try:
+            Ed25519PublicKey.from_public_bytes(self.public_key).verify(bytes(head.signature), signed)
+        except InvalidSignature:
+            return False
+        return True
 
     def _wrong(self, seq: int, row: int | None, reason: str) -> bool:
         self.fault = Fault(seq, row, reason)

@@ -9,10 +9,10 @@ from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Column, Dialect, Integer, LargeBinary, Table, TypeDecorator, insert, select
+from sqlalchemy import Column, Dialect, Integer, LargeBinary, Table, TypeDecorator, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.schema import Instant, metadata
+from storage.schema import Instant, metadata, upsert
 
 NONCE_BYTES = 12  # NIST SP 800-38D 8.2.1: 96-bit nonces
 KEY_BYTES = 32
@@ -70,21 +70,27 @@ async def open_keyring(
     if len(master_key) != KEY_BYTES:
         raise WrongMasterKey(f"the master key must be {KEY_BYTES} bytes, not {len(master_key)}")
     master = AESGCM(master_key)
-    rows = (await connection.execute(select(data_keys.c.key_id, data_keys.c.wrapped))).all()
-    if not rows:
-        key = random_bytes(KEY_BYTES)
+    wrapped_keys = await _wrapped_keys(connection)
+    if not wrapped_keys:
         nonce = random_bytes(NONCE_BYTES)
-        wrapped = nonce + master.encrypt(nonce, key, _wrap_label(1))
-        await connection.execute(insert(data_keys).values(key_id=1, wrapped=wrapped, created_at=now))
-        return Keyring({1: key}, random_bytes)
+        wrapped = nonce + master.encrypt(nonce, random_bytes(KEY_BYTES), _wrap_label(1))
+        statement = upsert(connection, data_keys).values(key_id=1, wrapped=wrapped, created_at=now)
+        await connection.execute(statement.on_conflict_do_nothing())
+        # Read again: of processes that start at once on a new database, one has made the key for all.
+        wrapped_keys = await _wrapped_keys(connection)
     try:
         keys = {
             key_id: master.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], _wrap_label(key_id))
-            for key_id, wrapped in rows
+            for key_id, wrapped in wrapped_keys.items()
         }
     except InvalidTag as error:
         raise WrongMasterKey("the master key does not belong to this database") from error
     return Keyring(keys, random_bytes)
+
+
+async def _wrapped_keys(connection: AsyncConnection) -> dict[int, bytes]:
+    rows = await connection.execute(select(data_keys.c.key_id, data_keys.c.wrapped))
+    return {key_id: bytes(wrapped) for key_id, wrapped in rows}
 
 
 def _wrap_label(key_id: int) -> bytes:

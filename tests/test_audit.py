@@ -142,11 +142,49 @@ async def test_a_tail_that_was_unsealed_behind_a_signed_head_shows(database: Dat
 async def test_a_chain_made_anew_does_not_meet_its_signed_head(database: Database) -> None:
     await record(database, 5)
     await sign(database)
+    await tamper(database, "CREATE TABLE kept AS SELECT * FROM audit_heads")
+    await tamper(database, "DELETE FROM audit_heads")
     await tamper(database, "UPDATE audit SET seq = NULL, prev_hash = NULL, hash = NULL")
     await tamper(database, "UPDATE audit SET object = 'A-77' WHERE object = 'A-1'")
     async with database.transaction() as tx:
         await tx.audit.seal()
+    await tamper(database, "INSERT INTO audit_heads SELECT * FROM kept")
+    await tamper(database, "DROP TABLE kept")
     assert await found(database) == (5, "it is not the entry that was signed at this place")
+
+
+async def test_entries_that_were_unsealed_and_changed_leave_their_places_empty(database: Database) -> None:
+    await record(database, 5)
+    await sign(database)
+    await tamper(
+        database, "UPDATE audit SET seq = NULL, prev_hash = NULL, hash = NULL, actor = 'eve' WHERE seq > 3"
+    )
+    await record(database, 1)
+    assert await found(database) == (4, "the entry is gone; the next one there is 6")
+
+
+async def test_a_tail_cut_off_together_with_its_heads_shows_by_the_head_that_was_posted(
+    database: Database,
+) -> None:
+    await record(database, 5)
+    posted = {5: bytes.fromhex((await verify(database.engine)).last_hash)}
+    await tamper(database, "DELETE FROM audit WHERE seq > 3")
+    assert (await verify(database.engine)).fault is None
+    cut = (await verify(database.engine, posted)).fault
+    assert cut is not None
+    assert (cut.seq, cut.reason) == (4, "the entry is gone: the chain was signed up to 5")
+    await record(database, 2)
+    other = (await verify(database.engine, posted)).fault
+    assert other is not None
+    assert (other.seq, other.reason) == (5, "it is not the entry whose head was posted")
+
+
+async def test_the_first_of_several_faults_is_named(database: Database) -> None:
+    await record(database, 3)
+    await sign(database)
+    await tamper(database, "UPDATE audit_heads SET signature = hash")
+    await tamper(database, "DELETE FROM audit WHERE seq = 2")
+    assert await found(database) == (2, "the entry is gone; the next one there is 3")
 
 
 @pytest.mark.parametrize("change", ["signature = hash", "hash = signature", "seq = 2"])

@@ -9,6 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, column, inspect, select, table, text
 
+from storage.schema import metadata
+
 FOLDER = Path(__file__).parent
 LOCK = 8_261_027  # PostgreSQL's advisory locks are numbers; nothing else of ours takes this one
 
@@ -16,12 +18,17 @@ _version = table("alembic_version", column("version_num"))
 
 
 class NewerDatabase(Exception):
-    """The tables were not made by this release, nor by one before it."""
+    """The tables were made by a newer release, or not by a release at all."""
 
 
 def revisions() -> list[str]:
     """The revisions that this release knows, oldest first: the numbers that the files begin with."""
     return sorted(path.name.partition("_")[0] for path in FOLDER.glob("versions/[0-9]*_*.py"))
+
+
+def head() -> str:
+    """The newest of them."""
+    return revisions()[-1]
 
 
 def revision_of(connection: Connection) -> str | None:
@@ -36,9 +43,9 @@ def upgrade(connection: Connection) -> tuple[str | None, str]:
     """Bring the database to the newest revision: the one before (None: empty) and the one after.
 
     When several processes start at once, one migrates and the others wait and find it done. NewerDatabase
-    if the tables are beyond what this release knows, or of nobody's release.
+    if a newer release has been here, or if tables are there that no release made.
     """
-    newest = revisions()[-1]
+    newest = head()
     before = _checked_revision(connection)
     if before == newest:
         return before, newest
@@ -65,8 +72,8 @@ def configuration(connection: Connection) -> Any:
 
 def _checked_revision(connection: Connection) -> str | None:
     known, found = revisions(), revision_of(connection)
-    if found is None and inspect(connection).get_table_names():
-        raise NewerDatabase("the database has tables, but not of a Tandem release: give an empty one")
+    if found is None and (taken := sorted({*inspect(connection).get_table_names()} & {*metadata.tables})):
+        raise NewerDatabase(f"its table {taken[0]!r} is not of a Tandem release: give an empty one")
     if found is not None and found not in known:
         raise NewerDatabase(
             f"the database is at revision {found}, this release knows up to {known[-1]}: run the newer one"
