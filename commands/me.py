@@ -132,7 +132,7 @@ async def tell_status(call: Call) -> Card:
     lines = [line(Strong(first)), *(bullet(each) for each in found[1:])]
     lines.append(bullet(await _reach(call)))
     if call.may(Role.ADMIN):
-        lines += _figures(call, health, waiting)
+        lines += [*_figures(call, health, waiting), await _audited(call)]
     return card(lines)
 
 
@@ -158,6 +158,15 @@ def _figures(call: Call, health: Health | None, waiting: int) -> list[Line]:
     lines.append(bullet(t("One-time keys: {keys} · Messages I could not read: {count}", **keys)))
     lines.append(bullet(t("Running for {time}", time=call.now - health.started_at)))
     return lines
+
+
+async def _audited(call: Call) -> Line:
+    """When the audit record was signed last, and how much of it is not sealed yet."""
+    head, count = await call.tx.audit.newest_head(), await call.tx.audit.count_unsealed()
+    if head is None:
+        return bullet(t("Audit record: not signed yet ({count} entries not sealed)", count=count))
+    time = call.now - head.signed_at
+    return bullet(t("Audit record: signed {time} ago ({count} entries not sealed)", time=time, count=count))
 
 
 @me.command(

@@ -97,15 +97,19 @@ class Story:
         database: Database,
         capabilities: Iterable[Capability] | None = None,
         agencies: Sequence[str] = ("RCMP", "CBP", "OPP"),
+        **changed: Any,
     ) -> "Story":
-        """A bot that knows some agencies, nobody and no room; with every capability unless some are named."""
+        """A bot that knows some agencies, nobody and no room; with every capability unless some are named.
+
+        `changed` are settings of the dispatcher that are not as usual.
+        """
         if capabilities is None:
             from commands import CAPABILITIES
 
             capabilities = CAPABILITIES
         clock, messenger, token = FakeClock(), FakeMessenger(), _counted("txn")
         settings = Settings(
-            BOT, "Tandem", digits=lambda count: CODE[:count], token=token, reference=lambda: "7F3A"
+            BOT, "Tandem", digits=lambda count: CODE[:count], token=token, reference=lambda: "7F3A", **changed
         )
         dispatcher = Dispatcher(database, capabilities, clock.now, settings)
         courier = Courier(database, messenger, clock.now, lambda low, high: high)

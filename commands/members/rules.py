@@ -1,7 +1,6 @@
 """Members in words: names, fingerprints, roles. Rules only."""
 
 import base64
-import binascii
 from collections.abc import Iterable, Mapping
 
 from bot.kernel.card import Code, Line, Strong, bullet
@@ -34,7 +33,7 @@ def key_of(typed: str) -> str:
     key = "".join(typed.split()).rstrip("=")
     try:
         raw = base64.b64decode(f"{key}=", validate=True)
-    except binascii.Error:
+    except ValueError:  # also of letters outside ASCII
         raw = b""
     if len(raw) == KEY_BYTES and base64.b64encode(raw).decode().rstrip("=") == key:
         return key

@@ -20,6 +20,7 @@ from commands.members.rules import STATES, named, roles_of
 from storage.members import ACTIVE, REMOVED, SUSPENDED, Grant, Member
 
 NAMES = {**PERSON, "why": "raison"}
+BY_CONFIGURATION = "config"  # the first admins, whom nobody in a room enrolled
 ROY = ("!member add @roy:rcmp.example RCMP",)
 
 
@@ -85,7 +86,8 @@ async def details_of(call: Call, member: Member) -> list[Line]:
     lines = [bullet(t("Roles: {roles}", roles=roles_of(member, grants, await room_names(call))))]
     lines += await identity_of(call, member)
     lines.append(bullet(_settings(member)))
-    lines.append(bullet(t("Enrolled {at} by {by}", at=member.enrolled_at, by=member.enrolled_by)))
+    by = t("the configuration") if member.enrolled_by == BY_CONFIGURATION else member.enrolled_by
+    lines.append(bullet(t("Enrolled {at} by {by}", at=member.enrolled_at, by=by)))
     if member.state == SUSPENDED:
         lines += await _suspension(call, member)
     return lines
