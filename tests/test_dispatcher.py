@@ -156,6 +156,12 @@ async def test_a_direct_room_takes_every_command_and_hints_at_them(story: Story,
     assert (await anna.says(direct, "!tyo show T-1")).endswith("!toy show T-1")
 
 
+async def test_a_served_room_of_one_person_is_no_group(story: Story, anna: Officer) -> None:
+    home = await story.room("home", members=[anna])
+    assert await anna.says(home, "hello?") == "Commands begin with !; !help shows them"
+    assert (await anna.says(home, "!tyo show T-1")).endswith("!toy show T-1")
+
+
 async def test_chat_in_a_group_is_left_alone(story: Story, anna: Officer, ops: str) -> None:
     await anna.says(ops, "see you at the bridge!")
     assert story.messenger.sent == []

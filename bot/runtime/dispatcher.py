@@ -149,7 +149,7 @@ class Dispatcher:
             room, row.sender, row.event_id, voices_for(member, room, now), row.content.get("thread")
         )
         if start is None:
-            if room.direct_with == row.sender:
+            if await _is_private(tx, room, row.sender):
                 hint = t(
                     "Commands begin with {prefix}; {command} shows them", prefix=room.prefix, command="!help"
                 )
@@ -157,7 +157,7 @@ class Dispatcher:
             return None
         reply = await self._replied(tx, row)
         people = await self._people(tx, typed, start)
-        reader = Reader(now, origin.voices[0].zone, people, reply)
+        reader = Reader(now, origin.voices[0].zone, people, reply, origin.voices[0].language)
         grants = tuple(await tx.members.grants(row.sender, now))
         return Attempt(row, now, member, room, grants, origin, typed, start, reader, reply=reply)
 
@@ -271,7 +271,7 @@ class Dispatcher:
             return
         asked = Asked(attempt.typed, attempt.start, attempt.room.prefix, attempt.reader, attempt.parsed)
         shown = refused(error, asked, self.table)
-        if isinstance(error, UnknownNoun) and attempt.room.direct_with != attempt.row.sender:
+        if isinstance(error, UnknownNoun) and not await _is_private(tx, attempt.room, attempt.row.sender):
             if await tx.notices.claim(f"noun {attempt.row.sender}", attempt.now, NOISE):
                 await poster.direct(shown, attempt.row.sender)
             return
@@ -311,6 +311,13 @@ class Dispatcher:
 
     def _poster(self, tx: Transaction, now: datetime) -> Poster:
         return Poster(tx, now, self._settings.token)
+
+
+async def _is_private(tx: Transaction, room: Room, user_id: str) -> bool:
+    """Whether nobody but this person reads what I say in the room, so that a hint is no noise."""
+    if room.direct_with == user_id:
+        return True
+    return room.served and await tx.rooms.present(room.room_id) == [user_id]
 
 
 def _ref_in(parsed: Parsed | None) -> str | None:

@@ -67,7 +67,11 @@ async def team(
         for room, command, answer in (
             (detroit, '!agency add CBP "Customs and Border Protection"', "CBP is on the list"),
             (detroit, '!agency add SQ "Sûreté du Québec"', "SQ is on the list"),
-            (detroit, f"!member add {marc.user_id} CBP name=Marc", "is enrolled for CBP as officer"),
+            (
+                detroit,
+                f"!member add {marc.user_id} CBP supervisor name=Marc",
+                "is enrolled for CBP as supervisor",
+            ),
             (detroit, f"!member add {luc.user_id} SQ name=Luc lang=fr", "is enrolled for SQ as officer"),
             (
                 detroit,
@@ -119,15 +123,15 @@ async def test_silence_climbs_to_the_supervisor_in_a_direct_encrypted_message(te
 
 
 async def test_a_room_in_the_clear_is_told_so_once_and_left(team: Team) -> None:
-    room = await team.anna.create_room("In the clear", team.bot, encrypted=False)
-    await team.anna.until(
-        lambda: any("encrypt" in heard.body for heard in team.anna.heard(room)),
-        "one sentence about encryption",
-    )
+    room = await team.marc.create_room("In the clear", [team.anna.user_id, team.bot], encrypted=False)
+    [told] = await team.marc.wait(room, contains="encrypted", sender=team.bot)
+    assert not told.encrypted
+    await team.anna.see_joined(room, team.anna.user_id)
     await team.anna.until(
         lambda: team.bot not in team.anna.session.members(room), "the bot to leave the plain room"
     )
-    assert len(team.anna.heard(room)) == 1
+    said = [seen for seen in await team.marc.messages(room) if seen.type == "m.room.message"]
+    assert said == [told]
 
 
 async def test_who_is_not_enrolled_gets_silence_and_is_on_record(
