@@ -99,9 +99,9 @@ def card(*blocks: Block | Text | str | Iterable[Block]) -> Card:
 
 
 def render(shown: Card, *voices: Voice) -> list[Rendered]:
-    """The card's pages, at most MAX_LINES lines and MAX_BYTES each; two voices stand below one another."""
+    """The card's pages, at most MAX_LINES lines a voice and MAX_BYTES each; voices stand below one another."""
     rows = [row for voice in voices for block in shown.blocks for row in _rows(block, voice)]
-    pages = _pages(rows)
+    pages = _pages(rows, MAX_LINES * len(voices))
     if len(pages) == 1:
         return [_join(pages[0])]
     return [
@@ -155,13 +155,13 @@ def _more(number: int, of: int, voice: Voice) -> _Row:
     return _Row(text, escape(text, quote=False), "line")
 
 
-def _pages(rows: list[_Row]) -> list[list[_Row]]:
-    if sum(_height(row) for row in rows) <= MAX_LINES and sum(map(_weight, rows)) <= MAX_BYTES:
+def _pages(rows: list[_Row], most_lines: int) -> list[list[_Row]]:
+    if sum(_height(row) for row in rows) <= most_lines and sum(map(_weight, rows)) <= MAX_BYTES:
         return [rows]
     pages: list[list[_Row]] = [[]]
     for row in (_short(row) for row in rows):
         page = pages[-1]
-        tall = sum(_height(each) for each in page) + _height(row) > MAX_LINES - 1
+        tall = sum(_height(each) for each in page) + _height(row) > most_lines - 1
         if page and (tall or sum(map(_weight, page)) + _weight(row) > MAX_BYTES):
             pages.append([])
         pages[-1].append(row)
