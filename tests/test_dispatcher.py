@@ -177,8 +177,8 @@ async def test_an_unknown_noun_makes_no_noise_in_a_group(story: Story, anna: Off
     assert len(story.direct(anna)) == 2
 
 
-async def test_a_room_may_have_another_prefix(story: Story, anna: Officer) -> None:
-    room = await story.room("quiet", members=[anna], prefix="+")
+async def test_a_room_may_have_another_prefix(story: Story, anna: Officer, carl: Officer) -> None:
+    room = await story.room("quiet", members=[anna, carl], prefix="+")
     assert await anna.says(room, "!toy show T-1") == ""
     assert await anna.says(room, "+toy show T-1") == "T-1 shown"
     assert (await anna.says(room, "+toy red Ball")).endswith("+toy small Ball")
