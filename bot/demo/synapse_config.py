@@ -46,6 +46,12 @@ class Config:
         return self.folder / "homeserver.log"
 
 
+def kept_url(folder: Path) -> str | None:
+    """Where the homeserver kept in `folder` was last; None if it was never started."""
+    kept = folder / "kept.json"
+    return f"http://{LOOPBACK}:{json.loads(kept.read_text())['port']}" if kept.exists() else None
+
+
 def prepare(folder: Path, server_name: str, *, limits: bool, plain_rooms: bool = False) -> Config:
     """Write Synapse's files into `folder`; secrets and, while it is free, the port stay as they were."""
     kept = _kept(folder / "kept.json", server_name)

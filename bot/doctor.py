@@ -1,0 +1,281 @@
+"""The doctor behind `tandem check`: what an operator should know; it looks, and changes nothing."""
+
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+from sqlalchemy import func, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from bot.config import Settings
+from bot.demo.synapse_config import kept_url
+from bot.kernel import clock
+from bot.matrix.checkup import Checkup, NeverSignedIn, look
+from bot.matrix.errors import MatrixError, SignedOut
+from bot.toml_file import ConfigError
+from storage.encryption import WrongMasterKey, data_keys
+from storage.migrations import revisions
+from storage.transaction import Database
+
+GIB = 1 << 30
+LITTLE_DISK, TOO_LITTLE_DISK = GIB, GIB // 8
+SKEW, TOO_MUCH_SKEW = timedelta(seconds=5), timedelta(minutes=1)  # the Date header is cut to seconds
+FEW_KEYS = 10  # one-time keys; the bot keeps about 50 on the homeserver
+TIMEOUT = aiohttp.ClientTimeout(total=10)
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+class Rating(StrEnum):
+    """How bad it is: `warn` works today, `fail` does not."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report; `mend` is what to do, None where there is nothing to do."""
+
+    name: str
+    rating: Rating
+    said: str
+    mend: str | None = None
+
+
+def ok(name: str, said: str) -> Finding:
+    """All is well."""
+    return Finding(name, Rating.OK, said)
+
+
+def warn(name: str, said: str, mend: str) -> Finding:
+    """It works, and should be looked at."""
+    return Finding(name, Rating.WARN, said, mend)
+
+
+def fail(name: str, said: str, mend: str) -> Finding:
+    """It does not work like this."""
+    return Finding(name, Rating.FAIL, said, mend)
+
+
+# Rules: what is found, rated
+
+
+def rated_skew(skew: timedelta) -> Finding:
+    """Our clock less the homeserver's."""
+    said = (
+        f"{abs(skew).total_seconds():.0f} s {'ahead of' if skew > timedelta() else 'behind'} the homeserver"
+    )
+    if abs(skew) < SKEW:
+        return ok("clock", "agrees with the homeserver's")
+    mend = "switch on time synchronisation on both machines (timedatectl set-ntp true)"
+    return (warn if abs(skew) < TOO_MUCH_SKEW else fail)("clock", said, mend)
+
+
+def rated_disk(free: int) -> Finding:
+    """Bytes left where the data folder is."""
+    said = f"{free / GIB:.1f} GiB free"
+    if free >= LITTLE_DISK:
+        return ok("disk", said)
+    return (warn if free >= TOO_LITTLE_DISK else fail)(
+        "disk", said, "free some space, or move the data folder"
+    )
+
+
+def rated_revision(found: str | None, known: list[str]) -> Finding:
+    """The database's revision, against those that this release knows."""
+    if found == known[-1]:
+        return ok("database", f"at revision {found}, the newest")
+    if found is None:
+        return warn("database", "empty", "nothing to do: the first start makes the tables")
+    if found in known:
+        return warn(
+            "database", f"at revision {found}, behind {known[-1]}", "tandem db upgrade, or start the bot"
+        )
+    return fail("database", f"at revision {found}, which this release does not know", "run the newer release")
+
+
+def rated_mode(path: Path, mode: int) -> Finding | None:
+    """A file or folder that others can enter, read or change; None if they can not."""
+    if mode & 0o077 == 0:
+        return None
+    wanted = "700" if path.is_dir() else "600"
+    return fail("permissions", f"others can read {path} ({mode & 0o777:o})", f"chmod {wanted} {path}")
+
+
+def rated_account(seen: Checkup) -> Iterator[Finding]:
+    """What the homeserver shows of the bot's account."""
+    yield ok("token", f"signed in as {seen.user_id}, device {seen.device_id}")
+    if seen.own_chain:
+        yield ok(
+            "identity", f"device, self-signing and master key sign one another; fingerprint {_groups(seen)}"
+        )
+    else:
+        said = "the homeserver shows another identity or device than ours; the bot sends nothing"
+        yield fail(
+            "identity", said, "find out who has the account's password; see docs/operators.md, Identity"
+        )
+    if seen.foreign_devices:
+        said = f"devices on the bot's account that nobody vouches for: {', '.join(seen.foreign_devices)}"
+        yield warn("devices", said, "sign them out, and change the account's password if they are not yours")
+    if seen.one_time_keys >= FEW_KEYS:
+        yield ok("one-time keys", f"{seen.one_time_keys} on the homeserver")
+    else:
+        said = f"{seen.one_time_keys} on the homeserver; new devices may not reach the bot"
+        yield warn("one-time keys", said, "start the bot: it makes new ones")
+    if seen.fallback_key:
+        yield ok("fallback key", "on the homeserver, unused")
+    else:
+        yield warn("fallback key", "none unused on the homeserver", "start the bot: it makes a new one")
+
+
+def _groups(seen: Checkup) -> str:
+    """The fingerprint as it is read out, four by four."""
+    key = seen.fingerprint or ""
+    return " ".join(key[at : at + 4] for at in range(0, len(key), 4))
+
+
+# The examination
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Every finding, in the order in which things depend on one another."""
+    findings = [ok("configuration", f"{settings.file.path} fits")]
+    findings += _secrets(settings)
+    findings += _folder(settings)
+    database = Database(settings.database_url(), clock.random_bytes)
+    try:
+        return findings + [each async for each in _beyond(settings, database)]
+    finally:
+        await database.close()
+
+
+def _secrets(settings: Settings) -> Iterator[Finding]:
+    wanted = {"master key": settings.master_key}
+    if not settings.is_embedded:
+        wanted["password"] = settings.password  # type: ignore[assignment]  # both are only called
+    for name, read in wanted.items():
+        try:
+            read()
+        except ConfigError as error:
+            yield fail(name, str(error), "see docs/operators.md, Secrets")
+        else:
+            yield ok(name, "there, and nobody else can read it")
+
+
+def _folder(settings: Settings) -> Iterator[Finding]:
+    folder = settings.data
+    if not folder.is_dir():
+        yield warn("data folder", f"there is no {folder}", "nothing to do: the first start makes it")
+        folder = next(each for each in folder.parents if each.is_dir())
+    else:
+        open_ = [rated_mode(each, each.stat().st_mode) for each in (folder, *_files(folder))]
+        found = [each for each in open_ if each]
+        yield from found or [ok("permissions", f"only the bot's user can enter {folder}")]
+    yield rated_disk(shutil.disk_usage(folder).free)
+
+
+def _files(folder: Path) -> list[Path]:
+    """What lies in the data folder itself; a closed folder protects what lies deeper."""
+    return sorted(each for each in folder.iterdir() if not each.is_symlink())
+
+
+async def _beyond(settings: Settings, database: Database) -> AsyncIterator[Finding]:
+    """Database and homeserver."""
+    opened = False
+    async for finding in _database(settings, database):
+        opened = finding.name == "encryption" and finding.rating is Rating.OK
+        yield finding
+    url = kept_url(settings.data / "homeserver") if settings.is_embedded else settings.matrix.homeserver
+    if url is None:
+        yield warn(
+            "homeserver", "the embedded one was never started", "nothing to do: the first start makes it"
+        )
+        return
+    reachable = True
+    async for finding in _homeserver(settings, url):
+        reachable = reachable and not (finding.name == "homeserver" and finding.rating is not Rating.OK)
+        yield finding
+    if opened and reachable:
+        for finding in await _account(database, url):
+            yield finding
+
+
+def _is_missing(url: str) -> bool:
+    """Whether this is SQLite, and its file is not there: to connect would make it."""
+    parts = make_url(url)
+    return parts.get_backend_name() == "sqlite" and not Path(parts.database or "").exists()
+
+
+async def _database(settings: Settings, database: Database) -> AsyncIterator[Finding]:
+    if _is_missing(settings.database_url()):
+        yield rated_revision(None, revisions())
+        return
+    try:
+        found = await database.revision()
+        yield rated_revision(found, revisions())
+        if found is None:
+            return
+        async with database.engine.begin() as connection:
+            keys = (await connection.execute(select(func.count()).select_from(data_keys))).scalar_one()
+        if not keys:
+            yield ok("encryption", "no data keys yet: the first start makes one")
+            return
+        await database.unlock(settings.master_key(), clock.now())
+        yield ok("encryption", "the master key opens the database")
+    except WrongMasterKey as error:
+        yield fail("encryption", str(error), "give the key with which the database was made")
+    except ConfigError:
+        return  # reported as a missing secret
+    except (SQLAlchemyError, OSError) as error:
+        kind = type(getattr(error, "orig", None) or error).__name__
+        yield fail("database", f"does not answer ({kind})", "is it up, and is [database] url right?")
+
+
+async def _homeserver(settings: Settings, url: str) -> AsyncIterator[Finding]:
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=TIMEOUT) as http,
+            http.get(f"{url}/_matrix/client/versions") as answer,
+        ):
+            versions = (await answer.json(content_type=None)).get("versions")
+            date, now = answer.headers.get("Date"), clock.now()
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError, AttributeError) as error:
+        if settings.is_embedded:
+            yield warn("homeserver", "the embedded one is not running", "nothing to do: it runs with the bot")
+        else:
+            said = f"{url} does not answer as a homeserver ({type(error).__name__})"
+            yield fail("homeserver", said, "is it up, and is [matrix] homeserver right?")
+        return
+    yield ok(
+        "homeserver", f"{url} answers; Matrix up to {versions[-1] if versions else 'an unknown version'}"
+    )
+    parts = urlsplit(url)
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        yield warn("transport", "the way to the homeserver is not encrypted (http)", "give its https address")
+    if date:
+        yield rated_skew(_skew(now, date))
+
+
+def _skew(now: datetime, date: str) -> timedelta:
+    # The header is cut to seconds: its middle is the best guess.
+    return now - parsedate_to_datetime(date) - timedelta(seconds=0.5)
+
+
+async def _account(database: Database, url: str) -> list[Finding]:
+    try:
+        return [*rated_account(await look(database, url))]
+    except NeverSignedIn as error:
+        return [warn("token", str(error).partition(";")[0], "start the bot once: tandem run")]
+    except SignedOut:
+        mend = "start the bot with the account's password at hand: it signs in anew"
+        return [fail("token", "the homeserver no longer knows the bot's sign-in", mend)]
+    except MatrixError as error:
+        return [fail("token", str(error), "look at the homeserver's log")]
