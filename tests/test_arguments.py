@@ -151,7 +151,7 @@ class Level(Enum):
 
     @property
     def label(self) -> object:
-        return {Level.LOW: t("observer"), Level.VERY_HIGH: t("very high")}[self]
+        return {Level.LOW: t("low"), Level.VERY_HIGH: t("very high")}[self]
 
 
 async def everything(
@@ -188,7 +188,6 @@ READER = Reader(NOW, TORONTO, PEOPLE)
         ("level", "LOW", Level.LOW),
         ("level", "very-high", Level.VERY_HIGH),
         ("level", "very–high", Level.VERY_HIGH),
-        ("level", "observer", Level.LOW),
         ("ref", "A-142", "A-142"),
         ("ref", "a142", "A-142"),
         ("ref", "A142", "A-142"),

@@ -127,12 +127,13 @@ def _single(hint: Any) -> tuple[Any, bool]:
 
 @dataclass(frozen=True)
 class Reader:
-    """What words are read against: the instant, the speaker's zone, who is known by which name."""
+    """What words are read against: the instant, the speaker's zone and language, who has which name."""
 
     now: datetime
     zone: tzinfo
     members: Mapping[str, str | None] = field(default_factory=dict)
     reply: Ref | None = None
+    language: Language = Language.EN
 
 
 def read(parameter: Parameter, word: str, reader: Reader) -> Any:
@@ -192,8 +193,17 @@ def _read_choice(parameter: Parameter, word: str, reader: Reader) -> Enum:
             word=word,
         ),
         argument=parameter.name,
-        instead=str(spelled[near].value) if near else None,
+        instead=word_for(spelled[near], reader.language) if near else None,
     )
+
+
+def word_for(choice: Enum, language: Language) -> str:
+    """The word to be typed for a choice: its label, where that is one word, else its value."""
+    label = getattr(choice, "label", None)
+    if not isinstance(label, Text):
+        return str(choice.value)
+    word = (french_of(label.one) if language is Language.FR else None) or label.one
+    return str(choice.value) if re.search(r"[\s\W]", word) else word
 
 
 @cache
@@ -319,7 +329,7 @@ def usage(parameter: Parameter, language: Language) -> str:
     if parameter.keyword:
         shown = f"{name}={_SAMPLE.get(parameter.kind, name.upper())}"
         if parameter.choices:
-            shown = f"{name}={'|'.join(str(each.value) for each in parameter.choices)}"
+            shown = f"{name}={'|'.join(word_for(each, language) for each in parameter.choices)}"
     else:
         shown = name.upper()
         if parameter.kind in (Kind.TEXT, Kind.REST):

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from bot.kernel.arguments import usage
 from bot.kernel.card import Block, Code, bullet, card, line
 from bot.kernel.errors import NotFound
-from bot.kernel.language import Language, Text, t
+from bot.kernel.language import Language, Named, Text, t
 from bot.kernel.vocabulary import Answer, Call, Capability, Command, Example
 from bot.kernel.words import folded, nearest
 from bot.runtime.authority import may
 from bot.runtime.parser import Table, grammar
 
+MORE = Named("!help NOUN", "!aide NOM")
 MANY = 3  # above this help shows how commands are typed, and leaves their examples out
 
 
@@ -54,7 +55,7 @@ def help_for(table: Callable[[], Table]) -> Capability:
         allowed = [each for each in table().commands if may(each, call.who, call.grants, call.room)]
         if not words:
             return card(
-                t("What you may do here; more on each: {command}", command="!help NOUN"),
+                t("What you may do here; more on each: {command}", command=MORE),
                 _nouns(call, allowed),
             )
         if folded(words[0]) in ("all", "tout"):

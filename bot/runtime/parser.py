@@ -97,7 +97,7 @@ class Table:
         verbs = self._verbs(words[0])
         if len(words) == 1:
             error = NotUnderstood(t("'{noun}' needs a verb: {verbs}", noun=words[0], verbs=tuple(verbs)))
-            error.instead = f"{word.text} {verbs[0]}"
+            error.instead = f"{word.text} {verbs[0].english}"
             return _at(error, word)
         said = t(
             "{noun} cannot '{word}'; it can {verbs}",
@@ -105,11 +105,16 @@ class Table:
             word=typed.words[1].text,
             verbs=tuple(verbs),
         )
-        return _at(NotUnderstood(said, instead=nearest(words[1], verbs) or verbs[0]), typed.words[1])
+        return _at(NotUnderstood(said, instead=self._near_verb(words) or verbs[0].english), typed.words[1])
 
-    def _verbs(self, noun: str) -> list[str]:
-        meant = [command.path for path, command in self._paths.items() if path[0] == noun and len(path) > 1]
-        return list(dict.fromkeys(path[1] for path in meant if len(path) > 1))
+    def _verbs(self, noun: str) -> list[Named]:
+        """What this noun can do, in the order of the declarations."""
+        meant = [command for path, command in self._paths.items() if path[0] == noun]
+        verbs = [(each.path, (each.french or (each.path,))[-1]) for each in self.commands if each in meant]
+        return [Named(english[1], french[-1]) for english, french in verbs if len(english) > 1]
+
+    def _near_verb(self, words: Sequence[str]) -> str | None:
+        return nearest(words[1], [path[1] for path in self._paths if path[0] == words[0] and len(path) > 1])
 
     def _verb_meant(self, typed: Typed, used: int, error: NotUnderstood) -> NotUnderstood | None:
         """The same error with the verb that its word may have been meant for, `alert wh A-1`."""
@@ -117,8 +122,7 @@ class Table:
             return None
         word = typed.words[1]
         noun = folded(typed.words[0].text)
-        spelled = [path[1] for path in self._paths if path[0] == noun and len(path) > 1]
-        near = nearest(word.text, spelled)
+        near = self._near_verb([noun, word.text])
         if not near or word.quoted or error.span[0] > word.start:
             return None
         said = t(

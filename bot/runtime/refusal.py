@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bot.kernel.arguments import Reader
-from bot.kernel.card import Block, Card, Code, Pre, card, line
+from bot.kernel.arguments import Reader, word_for
+from bot.kernel.card import Block, Card, Code, Line, Pre, card, line
 from bot.kernel.errors import BotError, NotUnderstood
 from bot.kernel.language import Text, t
 from bot.kernel.vocabulary import Command
 from bot.runtime.lines import caret
-from bot.runtime.parser import Parsed, Table
+from bot.runtime.parser import Parsed, Table, grammar
 
 SHOWN = 60  # characters of what was understood
 TRIES = 6  # corrections of one line before its example is shown instead
@@ -32,14 +32,18 @@ class Asked:
 def refused(error: BotError, asked: Asked, table: Table) -> Card:
     """The answer to a command that was refused."""
     span = span_of(error, asked.parsed)
-    blocks: list[Block] = [line(error.said, "." if not error.said.one.endswith((".", "?", "!")) else "")]
+    blocks: list[Block] = [_sentence(error.said)]
     if span is not None:
         blocks.append(Pre(caret(asked.typed, span)))
     blocks.append(line(_understood(error, asked, span)))
     if error.allowed:
-        blocks.append(line(error.allowed, "." if not error.allowed.one.endswith((".", "?", "!")) else ""))
+        blocks.append(_sentence(error.allowed))
     blocks += [line(t("Nothing was changed. Try:")), line(Code(correction(error, asked, table)))]
     return card(blocks)
+
+
+def _sentence(text: Text) -> Line:
+    return line(text, "" if text.one.endswith((".", "?", "!")) else ".")
 
 
 def span_of(error: BotError, parsed: Parsed | None) -> tuple[int, int] | None:
@@ -83,7 +87,7 @@ def _mended(typed: str, error: BotError, parsed: Parsed | None, table: Table, as
         return None
     instead = error.instead
     if instead is None:
-        instead = _from_example(error, table.command(typed, asked.start), table)
+        instead = _from_example(error, table.command(typed, asked.start), asked, table)
     if instead is None:
         return None
     before, after = typed[: span[0]], typed[span[1] :]
@@ -99,27 +103,24 @@ def _quoted(instead: str, parsed: Parsed | None, error: BotError) -> str:
     return f'"{instead}"' if plain else instead
 
 
-def _from_example(error: BotError, command: Command | None, table: Table) -> str | None:
+def _from_example(error: BotError, command: Command | None, asked: Asked, table: Table) -> str | None:
     """The words that the command's own example has for the parameter that is wrong or missing."""
     if command is None or error.argument is None:
         return None
+    parameter = next((each for each in grammar(command) if each.name == error.argument), None)
     for example in command.examples:
-        if example.refused:
+        parsed = None if example.refused else parsed_example(example.typed, table)
+        if parameter is None or parsed is None or parameter.name not in parsed.spans:
             continue
-        parsed = parsed_example(example.typed, table)
-        if parsed and error.argument in parsed.spans:
-            start, end = parsed.spans[error.argument]
-            value = example.typed[start:end]
-            key = next(
-                (key for key in (f" {error.argument.rstrip('_')}=",) if example.typed[:start].endswith(key)),
-                "",
-            )
-            missing = error.code == "not_understood" and getattr(error, "span", None) is not None
-            return (key.strip() + value) if missing and _is_empty(error) else value
+        start, end = parsed.spans[parameter.name]
+        value = example.typed[start:end]
+        if parameter.choices and not parameter.many:
+            value = word_for(parsed.named[parameter.name], asked.reader.language)
+        return f"{parameter.key}={value}" if parameter.keyword and _is_missing(error) else value
     return None
 
 
-def _is_empty(error: BotError) -> bool:
+def _is_missing(error: BotError) -> bool:
     span = error.span if isinstance(error, NotUnderstood) else None
     return span is not None and span[0] == span[1]
 
