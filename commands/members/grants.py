@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 from bot.kernel.arguments import spellings
 from bot.kernel.card import Card, bullet, card
@@ -28,24 +28,31 @@ NAMES = {**PERSON, "role": "rôle", "agency": "agence", "room": "salon", "until"
 ROY = ("!member add @roy:rcmp.example RCMP",)
 LIAISON = (*ROY, "!grant @roy:rcmp.example liaison")
 EVERY = frozenset({"all", "tout", "tous"})
+LONGEST = timedelta(days=3653)  # ten years; a role without an end says so
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def end_of(typed: str, now: datetime, zone: tzinfo) -> datetime:
     """When a grant ends: after a length of time, at an instant, or as a day begins in `zone`."""
+    try:
+        end = _instant(typed, now, zone)
+    except NotUnderstood as error:  # a date that could be another one
+        error.argument, error.instead = "until", error.instead or "90d"
+        raise
+    if end is not None and now < end <= now + LONGEST:
+        return end
+    said = t("{typed} is not a time.", typed=typed)
+    if end is not None:
+        said = t("{end} is in the past.", end=end) if end <= now else t("{typed} is too long.", typed=typed)
+    allowed = t("A day is written 2027-01-01, a length of time 90d")
+    raise NotUnderstood(said, argument="until", allowed=allowed, instead="90d")
+
+
+def _instant(typed: str, now: datetime, zone: tzinfo) -> datetime | None:
     length = read_span(typed)
     if length is not None:
-        end: datetime | None = now + length
-    else:
-        end = read_moment(f"{typed} 00:00" if _DAY.fullmatch(typed.strip()) else typed, now, zone)
-    if end is not None and end > now:
-        return end
-    raise NotUnderstood(
-        t("{end} is in the past.", end=end) if end else t("{typed} is not a time.", typed=typed),
-        argument="until",
-        allowed=t("A day is written 2027-01-01, a length of time 90d"),
-        instead="90d",
-    )
+        return now + min(length, LONGEST + timedelta(days=1))
+    return read_moment(f"{typed} 00:00" if _DAY.fullmatch(typed.strip()) else typed, now, zone)
 
 
 def role_or_all(typed: str, held: Sequence[Role]) -> Role | None:
