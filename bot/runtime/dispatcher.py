@@ -151,7 +151,9 @@ class Dispatcher:
         if start is None:
             if await _is_private(tx, room, row.sender):
                 hint = t(
-                    "Commands begin with {prefix}; {command} shows them", prefix=room.prefix, command="!help"
+                    "Commands begin with {prefix}; {command} shows them",
+                    prefix=room.prefix,
+                    command=f"{room.prefix}help",
                 )
                 await self._poster(tx, now).say(hint, origin)
             return None
