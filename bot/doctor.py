@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from sqlalchemy import func, select
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot.config import Settings
@@ -208,14 +207,8 @@ async def _beyond(settings: Settings, database: Database) -> AsyncIterator[Findi
             yield finding
 
 
-def _is_missing(url: str) -> bool:
-    """Whether this is SQLite, and its file is not there: to connect would make it."""
-    parts = make_url(url)
-    return parts.get_backend_name() == "sqlite" and not Path(parts.database or "").exists()
-
-
 async def _database(settings: Settings, database: Database) -> AsyncIterator[Finding]:
-    if _is_missing(settings.database_url()):
+    if database.is_missing():
         yield rated_revision(None, revisions())
         return
     try:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event
@@ -106,6 +107,11 @@ class Database:
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_immediate)
+
+    def is_missing(self) -> bool:
+        """Whether this is SQLite and its file is not there yet: to connect would make it."""
+        url = self.engine.url
+        return url.get_backend_name() == "sqlite" and not Path(url.database or "").exists()
 
     async def create(self) -> None:
         """Make all tables at once, for a throw-away database; one that is kept is upgraded."""
