@@ -1,20 +1,17 @@
 """The composition root: builds, starts and stops everything, in order. Only here are tasks started."""
 
 import asyncio
-import contextlib
-import fcntl
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import structlog
 
 from bot import enrolment
-from bot.config import Settings
+from bot.alone import alone_in, kept_secret, make_private
+from bot.config import FIRST_SIGHT, Settings
 from bot.demo.homeserver import EmbeddedHomeserver
 from bot.kernel import clock
 from bot.kernel.errors import DeliveryRefused
@@ -28,7 +25,7 @@ from bot.runtime.dispatcher import Dispatcher
 from bot.runtime.dispatcher import Settings as Manners
 from bot.runtime.failure import described
 from bot.runtime.ticker import Ticker
-from bot.toml_file import ConfigError
+from bot.sealing import seal_all, sealing
 from commands import CAPABILITIES
 from storage.transaction import Database
 
@@ -41,10 +38,6 @@ PASSING = {401, 408, 429}  # refusals that a later try may not meet
 Now = Callable[[], datetime]
 
 log = structlog.get_logger()
-
-
-class AlreadyRunning(Exception):
-    """Another process works in this data folder; the text says which."""
 
 
 @dataclass
@@ -78,7 +71,7 @@ async def running(
     """
     make_private(settings.data)
     async with AsyncExitStack() as stack:
-        stack.enter_context(_alone_in(settings.data))
+        stack.enter_context(alone_in(settings.data))
         embedded = await _start_homeserver(settings, stack, tell, limits=limits)
         database = await _open_database(settings, stack, now)
         account = await _account(settings, embedded)
@@ -110,10 +103,12 @@ class Works:
             NAME,
             health=lambda: self._health,
             on_owed=self._courier.wake,
-            pins_at_sight=settings.members.pinning == "first-sight",
+            pins_at_sight=settings.members.pinning == FIRST_SIGHT,
         )
         self._dispatcher = Dispatcher(database, CAPABILITIES, now, manners)
-        self.ticker = Ticker(database, self._dispatcher.capabilities, now, on_owed=self._courier.wake)
+        self.ticker = Ticker(
+            database, (*self._dispatcher.capabilities, sealing), now, on_owed=self._courier.wake
+        )
         commands = [command for each in self._dispatcher.capabilities for command in each.commands]
         self.words = tuple(sorted({f"!{' '.join(command.path)}" for command in commands}))
         session.on_received = self._arrived.set
@@ -215,36 +210,6 @@ def _as_refusals() -> Iterator[None]:
         raise DeliveryRefused("unreachable", permanent=False) from error
 
 
-def make_private(folder: Path) -> None:
-    """Make the folder, for this user's eyes only; ConfigError if that cannot be."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot make the data folder {folder} ({error.strerror}); set data to another"
-        ) from None
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Hold the data folder's lock; AlreadyRunning if another process does."""
-    lock = os.open(folder / "tandem.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.read(lock, 20).decode(errors="replace").strip() or "unknown"
-        os.close(lock)
-        raise AlreadyRunning(
-            f"another tandem runs in {folder} (process {holder}); stop it, or use another data folder"
-        ) from None
-    try:
-        os.ftruncate(lock, 0)
-        os.write(lock, str(os.getpid()).encode())
-        yield
-    finally:
-        os.close(lock)
-
-
 async def _start_homeserver(
     settings: Settings, stack: AsyncExitStack, tell: Callable[[str], None], *, limits: bool
 ) -> EmbeddedHomeserver | None:
@@ -259,8 +224,9 @@ async def _start_homeserver(
 async def _open_database(settings: Settings, stack: AsyncExitStack, now: Now) -> Database:
     database = Database(settings.database_url(), clock.random_bytes)
     stack.push_async_callback(database.close)
-    await database.create()
+    await database.upgrade()
     await database.unlock(settings.master_key(), now())
+    stack.push_async_callback(seal_all, database, now)
     return database
 
 
@@ -277,12 +243,3 @@ async def _account(settings: Settings, embedded: EmbeddedHomeserver | None) -> A
 
 def _server_of(account: Account, embedded: EmbeddedHomeserver | None) -> str | None:
     return embedded.server_name if embedded else account.user.partition(":")[2] or None
-
-
-def kept_secret(file: Path, fresh: str) -> str:
-    """What the file holds; it is written with `fresh`, for this user's eyes only, if it is not there."""
-    with contextlib.suppress(FileExistsError):
-        opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(opened, "w") as stream:
-            stream.write(f"{fresh}\n")
-    return file.read_text().strip()

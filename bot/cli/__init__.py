@@ -3,46 +3,92 @@
 import os
 import sys
 from collections.abc import Callable
+from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot.app import AlreadyRunning
-from bot.cli import running
+from bot.alone import AlreadyRunning
+from bot.cli import asking, checking, records, running
 from bot.demo.homeserver import HomeserverError
 from bot.demo.officer import Unanswered
 from bot.matrix.errors import MatrixError
 from bot.runtime.failure import described
 from bot.toml_file import ConfigError
 from storage.encryption import WrongMasterKey
+from storage.migrations import NewerDatabase
 
 PRIVATE = 0o077  # what is made is for this user's eyes only
 
 app = typer.Typer(
-    name="tandem",
     help="A bot in end-to-end encrypted Matrix rooms, for officers who work together across a border.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+database = typer.Typer(help="The database.", no_args_is_help=True)
+audit = typer.Typer(help="The audit record.", no_args_is_help=True)
+app.add_typer(database, name="db")
+app.add_typer(audit, name="audit")
 
 Config = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", envvar="TANDEM_CONFIG", help="The configuration; config.toml here."),
+    Path, typer.Option("--config", "-c", envvar="TANDEM_CONFIG", help="The configuration.", show_default=True)
 ]
+Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for a script.")]
+HERE = Path("config.toml")
+
+
+@app.command()
+def init(
+    config: Config = HERE,
+    homeserver: Annotated[str | None, typer.Option(help='Its address, or "embedded".')] = None,
+    user: Annotated[str | None, typer.Option(help="The bot's user there.")] = None,
+    admin: Annotated[list[str] | None, typer.Option(help="An admin's user id; may be repeated.")] = None,
+    agency: Annotated[str | None, typer.Option(help="The admins' agency, a short code.")] = None,
+    agency_name: Annotated[str | None, typer.Option(help="The agency's name.")] = None,
+    language: Annotated[str | None, typer.Option(help="Of rooms: en or fr.")] = None,
+    zone: Annotated[str | None, typer.Option(help="Of rooms: as America/Toronto.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="The data folder, from the configuration's folder.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace what is there, but for the master key.")
+    ] = False,
+) -> None:
+    """Write a configuration, and its secrets into files of their own. Asks for what is not given.
+
+    Without a terminal, the password is taken from TANDEM_MATRIX_PASSWORD.
+    """
+    code = asking.found(
+        config,
+        force=force,
+        homeserver=homeserver,
+        user=user,
+        password=os.environ.get("TANDEM_MATRIX_PASSWORD"),
+        admins=tuple(admin or ()),
+        agency=agency,
+        agency_name=agency_name,
+        language=language,
+        zone=zone,
+        data=data,
+    )
+    raise typer.Exit(code)
 
 
 @app.command()
 def run(
-    config: Config = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", envvar="TANDEM_CONFIG", help="The configuration.")
+    ] = None,
     console: Annotated[
         bool, typer.Option("--console", help="Talk with the bot in this terminal, on its own homeserver.")
     ] = False,
 ) -> None:
-    """Run the bot."""
-    raise typer.Exit(running.run_console(config) if console else running.run_bot(config))
+    """Run the bot, until it is told to stop."""
+    raise typer.Exit(running.run_console(config) if console else running.run_bot(config or HERE))
 
 
 @app.command()
@@ -52,22 +98,68 @@ def demo() -> None:
 
 
 @app.command()
-def version() -> None:
-    """Which release this is."""
-    from importlib.metadata import version as installed
+def check(config: Config = HERE, json: Json = False) -> None:
+    """Look at everything that the bot needs, and say how to mend it."""
+    raise typer.Exit(checking.run_check(config, as_json=json))
 
-    print(f"tandem {installed('tandem')}")
+
+@database.command()
+def upgrade(config: Config = HERE) -> None:
+    """Bring the database to this release's revision; a start does it too."""
+    raise typer.Exit(records.run_upgrade(config))
+
+
+@audit.command()
+def verify(config: Config = HERE, json: Json = False) -> None:
+    """Say whether the record is as it was written, or which entry is the first that does not fit."""
+    raise typer.Exit(records.run_verify(config, as_json=json))
+
+
+@audit.command()
+def export(
+    config: Config = HERE,
+    since: Annotated[str | None, typer.Option(help="From this day or instant on, UTC.")] = None,
+    form: Annotated[
+        records.Format, typer.Option("--format", help="json: an entry a line.")
+    ] = records.Format.CSV,
+) -> None:
+    """Write the record to stdout, oldest entry first."""
+    raise typer.Exit(records.run_export(config, since, form))
+
+
+@app.command()
+def version(json: Json = False) -> None:
+    """Which release this is."""
+    number = installed("tandem")
+    print(f'{{"tandem": "{number}"}}' if json else f"tandem {number}")
 
 
 def main() -> None:
     """The console script."""
     os.umask(PRIVATE)
+    sys.exit(_outcome())
+
+
+def _outcome() -> int:
+    """Do what is asked; the exit code, after one line about what went wrong."""
     try:
-        app()
-    except BaseExceptionGroup as group:
-        _end(_first(group))
+        return app(standalone_mode=False) or 0
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "tandem"
+        return _complain(f"{error.format_message().rstrip('.')}; see: {path} --help", error.exit_code)
+    except (click.Abort, KeyboardInterrupt, EOFError):
+        return _complain("given up", 130)
+    except BrokenPipeError:  # whoever read has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except Exception as error:  # the rim: people get a line
-        _end(error)
+        return _complain(in_a_line(_first(error)))
+
+
+def _complain(line: str, code: int = 1) -> int:
+    print(f"tandem: {line}", file=sys.stderr)
+    return code
 
 
 def _first(error: BaseException) -> BaseException:
@@ -75,11 +167,6 @@ def _first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
-
-
-def _end(error: BaseException) -> None:
-    print(f"tandem: {in_a_line(error)}", file=sys.stderr)
-    sys.exit(1)
 
 
 def in_a_line(error: BaseException) -> str:
@@ -91,18 +178,24 @@ def in_a_line(error: BaseException) -> str:
     return f"this should not have happened: {place['error']} at {place['at']}; please report this line"
 
 
+def _of_the_database(error: BaseException) -> str:
+    reason = type(getattr(error, "orig", None) or error).__name__
+    return f"the database does not answer as it should ({reason}); tandem check says more"
+
+
+def _of_the_system(error: BaseException) -> str:
+    what = getattr(error, "filename", None) or "the system refuses"
+    return f"{what}: {getattr(error, 'strerror', None) or type(error).__name__}"
+
+
 _WORDS: dict[type[BaseException], Callable[[BaseException], str]] = {
     ConfigError: str,
     AlreadyRunning: str,
     HomeserverError: str,
     MatrixError: str,
     Unanswered: str,
-    WrongMasterKey: lambda error: f"{error}; give the key with which it was made (see master_key_file)",
-    SQLAlchemyError: lambda error: (
-        f"the database does not answer as it should ({type(getattr(error, 'orig', None) or error).__name__});"
-        " tandem check says more"
-    ),
-    OSError: lambda error: (
-        f"{getattr(error, 'filename', None) or 'the system'}: {getattr(error, 'strerror', error)}"
-    ),
+    NewerDatabase: str,
+    WrongMasterKey: lambda error: f"{error}; give the key with which it was made (master_key_file)",
+    SQLAlchemyError: _of_the_database,
+    OSError: _of_the_system,
 }

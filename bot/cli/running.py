@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from bot import logs
-from bot.app import make_private, running
+from bot.alone import make_private
+from bot.app import running
 from bot.config import MASTER_KEY, MASTER_KEY_BYTES, MembersSettings, Settings, load
 from bot.demo import console, script, tour
 from bot.kernel import clock
