@@ -50,9 +50,10 @@ class Keyring:
     def decrypt(self, stored: bytes, label: str) -> bytes:
         """The plain bytes; raises InvalidTag if the value was changed or moved to another column."""
         cipher = self._ciphers.get(int.from_bytes(stored[:4], "big"))
-        if cipher is None:
+        nonce, sealed = stored[4 : 4 + NONCE_BYTES], stored[4 + NONCE_BYTES :]
+        if cipher is None or len(nonce) < NONCE_BYTES:
             raise InvalidTag
-        return cipher.decrypt(stored[4 : 4 + NONCE_BYTES], stored[4 + NONCE_BYTES :], label.encode())
+        return cipher.decrypt(nonce, sealed, label.encode())
 
     def derive(self, label: str) -> bytes:
         """A key of 32 bytes for one other purpose; the same for ever."""
