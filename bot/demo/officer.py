@@ -209,7 +209,7 @@ async def _database(folder: Path) -> Database:
     """The client's own database in its folder, both for this user's eyes only."""
     master_key = _master_key(folder)
     database = Database(f"sqlite+aiosqlite:///{folder / 'officer.db'}", clock.random_bytes)
-    await database.create()
+    await database.upgrade()
     await database.unlock(master_key, clock.now())
     return database
 
