@@ -417,3 +417,20 @@ async def test_help_shows_usage_summary_and_good_examples(anna: Officer, ops: st
     assert (await anna.says(ops, "!aide jouet montrer")).startswith("!toy show T-1")
     assert "• !note T-1" in await anna.says(ops, "!help all")
     assert (await anna.says(ops, "!help tyo")).endswith("!help toy")
+
+
+# in French
+
+
+async def test_a_refusal_speaks_the_readers_language(story: Story, carl: Officer) -> None:
+    zoe = await story.member("zoe", Role.OFFICER, language="fr")
+    ops = await story.room("ops", members=[zoe, carl])
+    assert await zoe.says(ops, "!jouet small « Balle » dans=10") == (
+        "dans est une durée comme 90m, 2h, 1d, et non « 10 ».\n"
+        "!jouet small « Balle » dans=10\n"
+        "                            ^^\n"
+        "Compris : !jouet small « Balle » dans=\n"
+        "Rien n'a été changé. Essayez :\n"
+        "!jouet small « Balle » dans=10m"
+    )
+    assert (await zoe.says(ops, "!aide jouet")).startswith('!jouet SIZE "ÉTIQUETTE" [to=TO] [dans=10m]')
