@@ -27,6 +27,7 @@ from bot.runtime.failure import described
 from bot.runtime.ticker import Ticker
 from bot.sealing import seal_all, sealing
 from commands import CAPABILITIES
+from storage.rooms import RoomDefaults
 from storage.transaction import Database
 
 NAME = "Tandem"
@@ -222,7 +223,8 @@ async def _start_homeserver(
 
 
 async def _open_database(settings: Settings, stack: AsyncExitStack, now: Now) -> Database:
-    database = Database(settings.database_url(), clock.random_bytes)
+    spoken = RoomDefaults(settings.rooms.language, settings.rooms.zone)
+    database = Database(settings.database_url(), clock.random_bytes, spoken)
     stack.push_async_callback(database.close)
     await database.upgrade()
     await database.unlock(settings.master_key(), now())

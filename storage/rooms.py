@@ -37,6 +37,14 @@ room_members = Table(
 
 
 @dataclass(frozen=True)
+class RoomDefaults:
+    """How a room that the bot comes into is spoken to, until an admin says otherwise."""
+
+    language: str = "en"
+    zone: str = "UTC"
+
+
+@dataclass(frozen=True)
 class Room:
     """A room the bot is, or was, in. `name` is the admin's word for it; `tags` are how alerts address it.
 
@@ -74,8 +82,9 @@ def _same(one: str | None, other: str) -> bool:
 class Rooms:
     """Queries on rooms, within one transaction."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, defaults: RoomDefaults | None = None) -> None:
         self._connection = connection
+        self._defaults = defaults or RoomDefaults()
 
     async def find(self, room_id: str) -> Room | None:
         """The room, or None if the bot never was in it."""
@@ -112,7 +121,7 @@ class Rooms:
         """The bot is in this room (again); a direct room with a person is kept as such."""
         values = {"room_id": room_id, "joined": True, "direct_with": direct_with}
         statement = upsert(self._connection, rooms).values(
-            **values, tags=[], served=False, language="en", zone="UTC", prefix="!", reactions=False
+            **values, **vars(self._defaults), tags=[], served=False, prefix="!", reactions=False
         )
         statement = statement.on_conflict_do_update(index_elements=[rooms.c.room_id], set_=values)
         await self._connection.execute(statement)

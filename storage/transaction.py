@@ -23,7 +23,7 @@ from storage.members import Members
 from storage.notices import Notices
 from storage.outbox import Outbox
 from storage.pages import PageStore
-from storage.rooms import Rooms
+from storage.rooms import RoomDefaults, Rooms
 from storage.schema import metadata
 from storage.transitions import Transitions
 
@@ -33,8 +33,9 @@ BUSY_TIMEOUT_MS = 10_000
 class Transaction:
     """What one unit of work may read and change; the stores share its connection."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, room_defaults: RoomDefaults | None = None) -> None:
         self.connection = connection
+        self._room_defaults = room_defaults
 
     @cached_property
     def agencies(self) -> Agencies:
@@ -89,7 +90,7 @@ class Transaction:
     @cached_property
     def rooms(self) -> Rooms:
         """Rooms and how they are served."""
-        return Rooms(self.connection)
+        return Rooms(self.connection, self._room_defaults)
 
     @cached_property
     def transitions(self) -> Transitions:
@@ -100,8 +101,11 @@ class Transaction:
 class Database:
     """One SQL database, `sqlite+aiosqlite:///path` or `postgresql+asyncpg://…`."""
 
-    def __init__(self, url: str, random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(
+        self, url: str, random_bytes: Callable[[int], bytes], room_defaults: RoomDefaults | None = None
+    ) -> None:
         self._random_bytes = random_bytes
+        self._room_defaults = room_defaults
         self.engine = create_async_engine(url, pool_pre_ping=not url.startswith("sqlite"))
         self.keyring: Keyring | None = None
         if self.engine.dialect.name == "sqlite":
@@ -141,7 +145,7 @@ class Database:
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Commit at the end, roll back on any exception. Make no network call inside."""
         async with self.engine.begin() as connection:
-            yield Transaction(connection)
+            yield Transaction(connection, self._room_defaults)
 
     async def close(self) -> None:
         """Return every connection."""

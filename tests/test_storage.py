@@ -14,7 +14,8 @@ from storage.inbox import Received
 from storage.notices import notices
 from storage.outbox import ANSWER, CARD, EDIT, Outbox, Owed
 from storage.schema import next_number, sequences
-from storage.transaction import Database
+from storage.rooms import RoomDefaults
+from storage.transaction import Database, Transaction
 from tests.fakes import NOON
 
 MINUTE = timedelta(minutes=1)
@@ -294,3 +295,14 @@ async def test_sqlite_keeps_what_was_committed_through_a_power_cut(tmp_path: Pat
         found = [(await tx.connection.execute(text(f"PRAGMA {name}"))).scalar_one() for name in pragmas]
     await database.close()
     assert found == ["wal", 2, 1, 10_000]  # 2 is FULL: each commit is on the disk
+
+
+async def test_a_room_that_the_bot_comes_into_is_spoken_to_as_configured(database: Database) -> None:
+    async with database.transaction() as tx:
+        rooms = Transaction(tx.connection, RoomDefaults("fr", "America/Toronto")).rooms
+        await rooms.join("!quebec")
+        await rooms.change("!quebec", zone="America/Moncton")
+        await rooms.join("!quebec")  # once more, as after a leave
+        room = await rooms.find("!quebec")
+    assert room is not None
+    assert (room.language, room.zone) == ("fr", "America/Moncton")
