@@ -4,7 +4,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Index, Integer, String, Table, Text, delete, func, select, update
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.encryption import EncryptedBytes
@@ -207,6 +220,17 @@ class Crypto:
         names = ("sender_key", "session_id", "pickle", "used_at")
         await self._put(olm_sessions, *(dict(zip(names, row, strict=True)) for row in rows))
 
+    async def update_olm_sessions(self, rows: list[tuple[str, str, bytes]]) -> None:
+        """Keep the ratchets of sessions that have sent: device key, session id, pickle."""
+        if not rows:
+            return
+        table = olm_sessions
+        statement = update(table).where(
+            table.c.sender_key == bindparam("of"), table.c.session_id == bindparam("which")
+        )
+        values = [{"of": row[0], "which": row[1], "pickle": row[2]} for row in rows]
+        await self._connection.execute(statement.values(pickle=bindparam("pickle")), values)
+
     async def prune_olm_sessions(self, sender_key: str, keep: int) -> None:
         """Forget all but the `keep` sessions last used with this device."""
         stale = [session_id for session_id, _ in (await self.olm_sessions(sender_key))[keep:]]
@@ -241,11 +265,20 @@ class Crypto:
         """Keep our session for its room."""
         await self._put(megolm_outbound, dict(vars(session)))
 
+    async def mark_shared(
+        self, room_id: str, session_id: str, shared: dict[str, dict[str, str]], withheld: list[str]
+    ) -> None:
+        """Who has our session now; nothing if it was ended meanwhile."""
+        statement = (
+            update(megolm_outbound)
+            .where(megolm_outbound.c.room_id == room_id, megolm_outbound.c.session_id == session_id)
+            .values(shared_with=shared, withheld_from=withheld)
+        )
+        await self._connection.execute(statement)
+
     async def end_outbound(self, room_ids: list[str]) -> None:
         """The next message to these rooms begins a new session."""
-        await self._connection.execute(
-            delete(megolm_outbound).where(megolm_outbound.c.room_id.in_(room_ids))
-        )
+        await self._connection.execute(delete(megolm_outbound).where(megolm_outbound.c.room_id.in_(room_ids)))
 
     async def take_index(self, session: InboundSession, message_index: int, event_id: str) -> str:
         """Claim a ratchet index for an event; the event that has it, which is another one in a replay."""
@@ -309,9 +342,7 @@ class Crypto:
 
     async def stop_awaiting(self, event_id: str) -> None:
         """It was decrypted, or given up."""
-        await self._connection.execute(
-            delete(awaited_events).where(awaited_events.c.event_id == event_id)
-        )
+        await self._connection.execute(delete(awaited_events).where(awaited_events.c.event_id == event_id))
 
     async def sealed(self, txn_id: str) -> SealedMessage | None:
         """The encrypted form of a message that is still owed."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from aiohttp import ClientError
-from nio import Api, AsyncClient, AsyncClientConfig
+from nio import Api, AsyncClient, AsyncClientConfig  # type: ignore[import-untyped]  # nio has no stubs
 
 from bot.kernel import clock
 from bot.matrix.errors import LoginRefused, MatrixError, Rejected, SignedOut, Unreachable
@@ -44,12 +44,12 @@ class Homeserver:
         await self._client.close()
 
     async def call(
-        self, method: str, path: str, body: Any = None, *, timeout: float = TIMEOUT, tries: int = TRIES
+        self, method: str, path: str, body: Any = None, *, seconds: float = TIMEOUT, tries: int = TRIES
     ) -> Json:
         """One request; tried again while the homeserver is down or busy. Raises MatrixError."""
         for attempt in range(1, tries + 1):
             try:
-                return await self._once(method, path, body, timeout)
+                return await self._once(method, path, body, seconds)
             except Unreachable as error:
                 if attempt == tries:
                     raise
@@ -57,18 +57,20 @@ class Homeserver:
                 await asyncio.sleep(min(wait, LONGEST_WAIT) * clock.jitter(1.0, 1.3))
         raise AssertionError("a try returns or raises")
 
-    async def _once(self, method: str, path: str, body: Any, timeout: float) -> Json:
+    async def _once(self, method: str, path: str, body: Any, seconds: float) -> Json:
         headers = {"Content-Type": "application/json"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         data = None if body is None else body if isinstance(body, str) else Api.to_json(body)
         try:
-            async with asyncio.timeout(timeout + 5):
-                response = await self._client.send(method, path, data, headers, timeout=timeout)
+            async with asyncio.timeout(seconds + 5):
+                response = await self._client.send(method, path, data, headers, timeout=seconds)
                 async with response:
                     raw, status = await response.read(), response.status
         except (ClientError, TimeoutError, OSError) as error:
-            raise Unreachable(f"the homeserver does not answer ({type(error).__name__}); is it up?") from error
+            raise Unreachable(
+                f"the homeserver does not answer ({type(error).__name__}); is it up?"
+            ) from error
         return await _answer(status, raw)
 
     def path(self, *parts: str, **query: str) -> str:
@@ -86,7 +88,9 @@ class Homeserver:
         try:
             return await self.call("POST", self.path("login"), body)
         except Rejected as error:
-            raise LoginRefused(f"the homeserver does not let {user} in ({error.errcode}); check user and password") from error
+            raise LoginRefused(
+                f"the homeserver does not let {user} in ({error.errcode}); check user and password"
+            ) from error
 
     async def whoami(self) -> Json:
         """Whose token this is; SignedOut if no one's any more."""
@@ -96,7 +100,9 @@ class Homeserver:
         """The next round of events; waits up to `timeout_ms` for one."""
         query = {"filter": Api.to_json(SYNC_FILTER), "timeout": str(timeout_ms)}
         query |= {"since": since} if since else {}
-        return await self.call("GET", self.path("sync", **query), timeout=TIMEOUT + timeout_ms / 1000, tries=1)
+        return await self.call(
+            "GET", self.path("sync", **query), seconds=TIMEOUT + timeout_ms / 1000, tries=1
+        )
 
     async def keys_upload(self, body: Json) -> Json:
         """Publish device, one-time and fallback keys."""
@@ -151,7 +157,7 @@ class Homeserver:
 
     async def join(self, room_id: str) -> None:
         """Join a room."""
-        await self.call("POST", self.path("rooms", room_id, "join"), {}, timeout=2 * TIMEOUT)
+        await self.call("POST", self.path("rooms", room_id, "join"), {}, seconds=2 * TIMEOUT)
 
     async def leave(self, room_id: str) -> None:
         """Leave a room, or decline its invite."""
@@ -218,4 +224,3 @@ def _event_id(answer: Json) -> str:
     if event_id is None:
         raise Unreachable("the homeserver accepted an event but gave no id; see its log")
     return event_id
-

@@ -1,9 +1,9 @@
-"""Canonical JSON, unpadded base64 and Ed25519 signatures over JSON objects (Matrix specification, Appendices)."""
+"""Canonical JSON, unpadded base64 and signatures over objects (Matrix specification, Appendices)."""
 
 import base64
 import binascii
 import json
-from typing import Any
+from typing import Any, TypeGuard
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from vodozemac import Ed25519PublicKey, Ed25519Signature
@@ -49,7 +49,7 @@ def decode64(value: str) -> bytes:
         raise Malformed("not base64") from error
 
 
-def is_key(value: Any) -> bool:
+def is_key(value: Any) -> TypeGuard[str]:
     """Whether this is a public key as Matrix writes one: 32 bytes in unpadded base64, in its one form."""
     if text(value, 43) is None or len(value) != 43:
         return False

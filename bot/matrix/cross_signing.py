@@ -14,6 +14,7 @@ from storage.transaction import Database
 USAGES = ("master", "self_signing", "user_signing")
 SEED_BYTES = 32
 SEEDS = "cross_signing_seeds"
+FOREIGN = "the account shows a cross-signing identity that is not the bot's; an operator must look"
 
 Sign = Callable[[Json], None]
 """Adds the device's own signature to an object, in place."""
@@ -56,45 +57,59 @@ class CrossSigning:
         self._user_id = user_id
         self.own: OwnIdentity | None = None
 
-    async def bootstrap(self, device_keys: Json, device_signature: Sign, password: str | None) -> None:
+    async def bootstrap(self, device_keys: Json, sign: Sign, password: str | None) -> list[str]:
         """Idempotent: after it, the account shows our identity and our device is signed by it.
 
-        ForeignIdentity if the account already shows one that is not ours.
+        Ids of devices on the account that nobody vouches for. ForeignIdentity if the account already shows
+        an identity that is not ours.
         """
         answer = await self._server.keys_query([self._user_id])
-        shown = self._shown(answer, "master")
+        shown = obj(answer.get("master_keys")).get(self._user_id)
+        self.own = own = await self._keep_seeds(shown)
+        if shown is not None and self._shown(answer, "master") != own.master.public:
+            raise ForeignIdentity(FOREIGN)
+        if any(self._shown(answer, usage) != getattr(own, usage).public for usage in USAGES):
+            await self._publish(own, sign, password)
+        elif self._is_sound(answer, device_keys):
+            return self.check(answer, device_keys)
+        await self._sign_device(own, device_keys)
+        return self.check(await self._server.keys_query([self._user_id]), device_keys)
+
+    async def _keep_seeds(self, shown: object) -> OwnIdentity:
+        """The identity from the database; made, and kept there, before anything of it is published (R3)."""
         async with self._database.transaction() as tx:
             seeds = await tx.crypto.value(SEEDS)
-        if seeds is None and obj(answer.get("master_keys")).get(self._user_id) is not None:
-            raise ForeignIdentity(
-                "the account already has a cross-signing identity that is not ours; give its recovery key"
-            )
-        if seeds is None:
-            seeds = clock.random_bytes(3 * SEED_BYTES)
-            async with self._database.transaction() as tx:
+            if seeds is None:
+                if shown is not None:
+                    raise ForeignIdentity(
+                        "the account already has a cross-signing identity; recover it with its recovery key"
+                    )
+                seeds = clock.random_bytes(3 * SEED_BYTES)
                 await tx.crypto.set_value(SEEDS, seeds)
-        self.own = own = OwnIdentity.of(self._user_id, seeds)
-        if shown is not None and shown != own.master.public:
-            raise ForeignIdentity("the account shows another's cross-signing identity; an operator must look")
-        if any(self._shown(answer, usage) != getattr(own, usage).public for usage in USAGES):
-            await self._publish(own, device_signature, password)
-        await self._sign_device(own, device_keys)
-        self.check(await self._server.keys_query([self._user_id]), device_keys)
+        return OwnIdentity.of(self._user_id, seeds)
+
+    def _is_sound(self, answer: Json, device_keys: Json) -> bool:
+        try:
+            self.check(answer, device_keys)
+        except ForeignIdentity:
+            return False
+        return True
 
     def check(self, answer: Json, device_keys: Json) -> list[str]:
         """Verify our own chain in an answer of /keys/query; ids of devices that nobody vouches for.
 
         ForeignIdentity if identity or device are not ours.
         """
-        assert self.own is not None, "bootstrap comes first"
+        if self.own is None:
+            raise RuntimeError("bootstrap comes first")
         own, user_id = self.own, self._user_id
         if self._shown(answer, "master") != own.master.public:
-            raise ForeignIdentity("the account shows another's cross-signing identity; an operator must look")
+            raise ForeignIdentity(FOREIGN)
         raw = obj(obj(answer.get("self_signing_keys")).get(user_id))
         if self._shown(answer, "self_signing") != own.self_signing.public or not is_signed(
             raw, user_id, own.master.public
         ):
-            raise ForeignIdentity("the account shows a self-signing key that is not ours; an operator must look")
+            raise ForeignIdentity(FOREIGN)
         unsigned = []
         devices = obj(obj(answer.get("device_keys")).get(user_id))
         for device_id, value in devices.items():
@@ -113,9 +128,9 @@ class CrossSigning:
         value = obj(answer.get(f"{usage}_keys")).get(self._user_id)
         return cross_signing_key(value, self._user_id, usage)
 
-    async def _publish(self, own: OwnIdentity, signer: Sign, password: str | None) -> None:
+    async def _publish(self, own: OwnIdentity, sign: Sign, password: str | None) -> None:
         body: Json = {f"{usage}_key": own.key_object(usage) for usage in USAGES}
-        signer(body["master_key"])
+        sign(body["master_key"])
         try:
             await self._server.upload_signing_keys(body)
         except Rejected as error:
@@ -131,9 +146,10 @@ class CrossSigning:
             await self._server.upload_signing_keys(body)
 
     async def _sign_device(self, own: OwnIdentity, device_keys: Json) -> None:
-        signed = {name: value for name, value in device_keys.items() if name not in ("signatures", "unsigned")}
+        signed = {
+            name: value for name, value in device_keys.items() if name not in ("signatures", "unsigned")
+        }
         own.self_signing.add_signature(signed, self._user_id)
         failures = await self._server.upload_signatures({self._user_id: {device_keys["device_id"]: signed}})
         if failures:
             raise ForeignIdentity("the homeserver did not take the signature on our device; see its log")
-

@@ -1,94 +1,278 @@
 """The one door to Matrix: sign in, keep in step, send; what arrives goes to the inbox."""
 
-from collections.abc import Callable
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
+from bot.kernel import clock
 from bot.matrix.account import Account, Health
+from bot.matrix.api import Homeserver
+from bot.matrix.cross_signing import CrossSigning
+from bot.matrix.devices import Devices
+from bot.matrix.errors import ForeignIdentity, MatrixError, SendRefused, SignedOut
+from bot.matrix.identities import MEGOLM
+from bot.matrix.invites import Invites
+from bot.matrix.login import sign_in
+from bot.matrix.megolm import Megolm
+from bot.matrix.olm import OlmMachine
+from bot.matrix.receive import Receiver
+from bot.matrix.rooms import PRESENT, Rooms
+from bot.matrix.secret_storage import store_identity
+from bot.matrix.send import Sender
+from bot.matrix.sharing import Sharing
+from bot.matrix.sync import Sync
 from bot.matrix.trust import Circle
+from bot.matrix.wire import Json, number, obj
+from storage.members import ACTIVE
 from storage.transaction import Database
 
+log = logging.getLogger(__name__)
+
 PATIENCE = timedelta(seconds=30)  # how long an event that cannot be decrypted waits for its key
+SHOWN_WITHIN = 20.0  # seconds until the sync must show a room that we made or joined
+INVITE_RETRY = 5.0  # seconds
 
 
 class Session:
     """One signed-in device; `on_received` is called after each commit that added inbox rows."""
 
-    user_id: str
-    device_id: str
-    on_received: Callable[[], None]
+    def __init__(
+        self,
+        database: Database,
+        server: Homeserver,
+        machine: OlmMachine,
+        circle: Circle,
+        signing: CrossSigning,
+        patience: timedelta,
+    ) -> None:
+        """Use `open`."""
+        self.user_id = machine.user_id
+        self.device_id = machine.device_id
+        self._database = database
+        self._server = server
+        self._machine = machine
+        self._circle = circle
+        self._signing = signing
+        self._foreign: list[str] = []
+        self._rooms = Rooms(machine.user_id)
+        megolm = Megolm(machine.pickle_key)
+        self._receiver = Receiver(machine, megolm, circle, patience)
+        devices = Devices(database, server, circle, self._rooms, machine.lock)
+        sharing = Sharing(database, server, machine, megolm, devices, circle)
+        master = signing.own.master.public if signing.own else ""
+        self._sender = Sender(database, server, machine, megolm, sharing, self._rooms, master)
+        self._sync = Sync(database, server, machine, devices, self._rooms, self._receiver, circle)
+        self._sync.on_own_devices = self._check_self
+        self._invites = Invites(database, server, machine, self._rooms)
+        self._making_direct = asyncio.Lock()
 
     @classmethod
     async def open(
         cls, database: Database, account: Account, circle: Circle, patience: timedelta = PATIENCE
     ) -> "Session":
-        """Sign in or restore; MatrixError whose text is one line if that is not to be had."""
-        raise NotImplementedError
+        """Sign in or restore; MatrixError, whose text is one line, if that is not to be had."""
+        server = Homeserver(account.homeserver)
+        try:
+            user_id, device_id = await sign_in(database, server, account)
+            machine = await OlmMachine.open(database, user_id, device_id)
+            signing = CrossSigning(database, server, user_id)
+            counts = obj((await server.keys_upload({})).get("one_time_key_counts"))
+            body = await _first_keys(database, machine, number(counts.get("signed_curve25519")) or 0)
+            await server.keys_upload(body)
+            async with database.transaction() as tx:
+                await machine.keys_were_published(tx)
+            foreign = await signing.bootstrap(machine.device_keys, machine.sign, account.password)
+            session = cls(database, server, machine, circle, signing, patience)
+            session._alarm(foreign)
+            await session._sync.load()
+        except BaseException:
+            await server.close()
+            raise
+        log.info("session.opened user=%s device=%s", user_id, device_id)
+        return session
+
+    @property
+    def on_received(self) -> Callable[[], None]:
+        """Called after each commit that added inbox rows."""
+        return self._sync.on_received
+
+    @on_received.setter
+    def on_received(self, call: Callable[[], None]) -> None:
+        self._sync.on_received = call
 
     async def run(self) -> None:
         """The sync loop; ends by cancellation or with a fatal MatrixError."""
-        raise NotImplementedError
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._sync.run())
+                group.create_task(self._sync.expire())
+                group.create_task(self._answer_invites())
+        except* MatrixError as errors:
+            fatal = errors.exceptions[0]
+        else:
+            return
+        raise fatal
+
+    async def _answer_invites(self) -> None:
+        while True:
+            rounds = self._sync.rounds
+            if not await self._invites.answer_all():
+                await asyncio.sleep(INVITE_RETRY * clock.jitter(0.8, 1.2))
+                continue
+            await self._round_after(rounds)
+
+    async def _round_after(self, rounds: int) -> None:
+        async with self._sync.round_done:
+            await self._sync.round_done.wait_for(lambda: self._sync.rounds > rounds)
 
     async def synced(self) -> None:
         """Wait until the first round of sync is done."""
-        raise NotImplementedError
+        await self._round_after(0)
+
+    async def _check_self(self) -> None:
+        """Our own device list changed: verify the whole chain anew (R2, S34)."""
+        try:
+            answer = await self._server.keys_query([self.user_id])
+            self._alarm(self._signing.check(answer, self._machine.device_keys))
+        except ForeignIdentity:
+            self._alarm([self.device_id])
+        except SignedOut:
+            raise
+        except MatrixError as error:
+            log.warning("chain.unchecked error=%s", type(error).__name__)
+
+    def _alarm(self, foreign: list[str]) -> None:
+        self._foreign = foreign
+        self._sender.chain_ok = not foreign
+        if foreign:
+            log.error("chain.broken user=%s devices=%s", self.user_id, len(foreign))
 
     async def send(
         self, room_id: str, content: dict[str, Any], txn_id: str, event_type: str = "m.room.message"
     ) -> str:
-        """Encrypt and send; the event's id. The same `txn_id` sends the same bytes again."""
-        raise NotImplementedError
+        """Encrypt and send; the event's id. The same `txn_id` sends the same bytes again.
+
+        SendRefused if we must not send this, another MatrixError if it failed and may be tried again.
+        """
+        return await self._sender.send(room_id, content, txn_id, event_type)
 
     async def react(self, room_id: str, event_id: str, key: str, txn_id: str) -> str:
         """React to an event, in clear as the specification has it."""
-        raise NotImplementedError
+        return await self._sender.react(room_id, event_id, key, txn_id)
 
     async def find_sent(self, room_id: str, txn_id: str) -> str | None:
         """The event that this device sent under this transaction id lately, if it is in the room."""
-        raise NotImplementedError
+        return await self._sender.find_sent(room_id, txn_id)
 
     async def direct_room(self, user_id: str) -> str:
         """The encrypted direct room with this person; made, and the person invited, if there is none."""
-        raise NotImplementedError
+        async with self._making_direct:
+            async with self._database.transaction() as tx:
+                kept = await tx.rooms.direct(user_id)
+            room = self._rooms.joined(kept.room_id) if kept else None
+            if room is not None and room.is_encrypted and room.members.get(user_id) in PRESENT:
+                return room.room_id
+            body = _room_body(None, [user_id], encrypted=True) | {"is_direct": True}
+            room_id = await self._server.create_room(body)
+            async with self._database.transaction() as tx:
+                await tx.rooms.join(room_id, direct_with=user_id)
+            await self._until_joined(room_id, [user_id])
+            return room_id
 
     async def create_room(
-        self, name: str | None = None, invite: tuple[str, ...] = (), *, encrypted: bool = True
+        self, name: str | None = None, invite: Iterable[str] = (), *, encrypted: bool = True
     ) -> str:
         """Make a private room; its id."""
-        raise NotImplementedError
+        invited = list(invite)
+        room_id = await self._server.create_room(_room_body(name, invited, encrypted=encrypted))
+        await self._until_joined(room_id, invited)
+        return room_id
 
     async def join(self, room_id: str) -> None:
         """Join a room that we are invited to."""
-        raise NotImplementedError
+        await self._server.join(room_id)
+        await self._until_joined(room_id)
+
+    async def _until_joined(self, room_id: str, others: Iterable[str] = ()) -> None:
+        """Wait until the sync shows the room and these others in it, as keys go to those who are known."""
+
+        def shown() -> bool:
+            room = self._rooms.joined(room_id)
+            return room is not None and set(others) <= set(room.members)
+
+        try:
+            async with asyncio.timeout(SHOWN_WITHIN), self._sync.round_done:
+                await self._sync.round_done.wait_for(shown)
+        except TimeoutError:
+            raise SendRefused("room_not_shown", permanent=False) from None
 
     async def leave(self, room_id: str) -> None:
         """Leave a room or decline its invite."""
-        raise NotImplementedError
+        await self._server.leave(room_id)
 
     async def invite(self, room_id: str, user_id: str) -> None:
         """Invite someone to a room we are in."""
-        raise NotImplementedError
+        await self._server.invite(room_id, user_id)
 
     async def set_display_name(self, name: str) -> None:
         """The name that officers see."""
-        raise NotImplementedError
+        await self._server.set_display_name(self.user_id, name)
 
     async def make_recovery_key(self) -> str:
         """Put our identity into secret storage under a new recovery key; the key's text, shown once."""
-        raise NotImplementedError
+        if self._signing.own is None:
+            raise ForeignIdentity("there is no identity to store yet; sign in first")
+        return await store_identity(self._server, self._signing.own)
 
     def members(self, room_id: str) -> dict[str, str]:
-        """Who is in the room now: user id to `join` or `invite`."""
-        raise NotImplementedError
+        """Who is in the room now: user id to `join` or `invite`; empty if we are not in it."""
+        room = self._rooms.joined(room_id)
+        return dict(room.members) if room is not None else {}
 
     async def unknown_members(self, room_id: str) -> list[str]:
         """Those in the room, joined or invited, who are not active members of the circle."""
-        raise NotImplementedError
+        users = sorted(set(self.members(room_id)) - {self.user_id})
+        async with self._database.transaction() as tx:
+            standings = await self._circle.standings(tx, users)
+        return [user for user in users if standings[user].state != ACTIVE]
 
     async def health(self) -> Health:
         """What an operator should know."""
-        raise NotImplementedError
+        async with self._database.transaction() as tx:
+            violations, awaited = await tx.crypto.violations(), len(await tx.crypto.awaited())
+        return Health(
+            self._sync.state,
+            self._sync.last_at,
+            self._sender.chain_ok,
+            tuple(self._foreign),
+            self._sync.one_time_keys,
+            self._sync.fallback_published,
+            self._receiver.undecryptable,
+            awaited,
+            tuple(violations),
+            dict(self._receiver.refused),
+            dict(self._receiver.dropped),
+        )
 
     async def close(self) -> None:
         """End the connections; a running `run` must have been cancelled before."""
-        raise NotImplementedError
+        await self._server.close()
+
+
+async def _first_keys(database: Database, machine: OlmMachine, on_server: int) -> Json:
+    """What a start publishes: on the device's first one also a fallback key; the sync tells of later ones."""
+    async with database.transaction() as tx:
+        is_new = await tx.crypto.value("since") is None
+        return await machine.keys_to_publish(tx, on_server, fallback_used=is_new)
+
+
+def _room_body(name: str | None, invite: list[str], *, encrypted: bool) -> Json:
+    body: Json = {"preset": "private_chat", "visibility": "private", "invite": invite}
+    if name is not None:
+        body["name"] = name
+    if encrypted:
+        encryption = {"type": "m.room.encryption", "state_key": "", "content": {"algorithm": MEGOLM}}
+        body["initial_state"] = [encryption]
+    return body

@@ -30,6 +30,7 @@ class Reason(StrEnum):
     MALFORMED = "malformed"
     STATE_IN_CIPHERTEXT = "state_in_ciphertext"
     INVITE_NOT_ALLOWED = "invite_not_allowed"
+    ROOM_NOT_ENCRYPTED = "room_not_encrypted"
 
 
 class Withheld(StrEnum):
@@ -140,6 +141,9 @@ def withhold(standing: Standing, identity: Identity, device: Device) -> Withheld
 class Circle:
     """Who counts: here anyone with a cross-signed device, as for a person's own client."""
 
+    hears_notices = True
+    leaves_plaintext = False
+
     async def standings(self, tx: Transaction, users: Iterable[str]) -> dict[str, Standing]:
         """What our records say of these users."""
         return {user: Standing(ACTIVE, needs_pin=False) for user in users}
@@ -159,6 +163,9 @@ class Circle:
 
 class EnrolledCircle(Circle):
     """Who counts for the bot: enrolled, active members with a pinned identity."""
+
+    hears_notices = False
+    leaves_plaintext = True
 
     def __init__(self, pinning: str = FIRST_SIGHT) -> None:
         """`pinning` is `first-sight` or `fingerprint` (an admin pins by hand)."""
@@ -193,5 +200,3 @@ def _standing(member: Member | None) -> Standing:
     if member is None or member.state not in (ACTIVE, SUSPENDED):
         return Standing(STRANGER)
     return Standing(member.state, member.master_key)
-
-
