@@ -99,7 +99,7 @@ def card(*blocks: Block | Text | str | Iterable[Block]) -> Card:
 
 
 def render(shown: Card, *voices: Voice) -> list[Rendered]:
-    """The card's pages, at most MAX_LINES lines a voice and MAX_BYTES each; voices stand below one another."""
+    """The card's pages: at most MAX_LINES lines a voice, MAX_BYTES in all; voices stand one below another."""
     rows = [row for voice in voices for block in shown.blocks for row in _rows(block, voice)]
     pages = _pages(rows, MAX_LINES * len(voices))
     if len(pages) == 1:
