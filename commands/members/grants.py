@@ -115,14 +115,18 @@ async def grant_role(
     home = (await known_agency(call, agency)).code if agency else member.agency
     room_id = await _room(call, room, role) if room else None
     end = end_of(until, call.now, call.voice.zone) if until else None
-    old = [
-        each
-        for each in await call.tx.members.grants(member.user_id, call.now)
-        if (each.role, each.agency, each.room_id) == (role.value, home, room_id)
-    ]
     new = Grant(0, member.user_id, role.value, home, room_id, call.who.user_id, call.now, end, None)
     said = in_words(new, member.agency, await room_names(call))
-    if any(each.expires_at == end for each in old):
+    await _replace(call, member, new, said)
+    done = t("{who} is {role}.", who=named(member), role=said)
+    return Post(await _standing(call, member, done), about=member.user_id)
+
+
+async def _replace(call: Call, member: Member, new: Grant, said: Text) -> None:
+    """Give the grant in place of those that differ only in their end; Conflict if nothing differs."""
+    held = await call.tx.members.grants(member.user_id, call.now)
+    old = [each for each in held if _right(each) == _right(new)]
+    if any(each.expires_at == new.expires_at for each in old):
         raise Conflict(
             t("{who} is {role} already.", who=named(member), role=said),
             argument="role",
@@ -130,11 +134,19 @@ async def grant_role(
         )
     await call.tx.members.end_grants([each.id for each in old], call.now)
     await call.tx.members.grant(
-        member.user_id, role.value, home, by=call.who.user_id, now=call.now, room_id=room_id, expires_at=end
+        member.user_id,
+        new.role,
+        new.agency,
+        by=new.granted_by,
+        now=call.now,
+        room_id=new.room_id,
+        expires_at=new.expires_at,
     )
     await _record(call, member, new, granted=True)
-    done = t("{who} is {role}.", who=named(member), role=said)
-    return Post(await _standing(call, member, done), about=member.user_id)
+
+
+def _right(grant: Grant) -> tuple[str, str, str | None]:
+    return grant.role, grant.agency, grant.room_id
 
 
 def _refuse_suspended(member: Member) -> None:
