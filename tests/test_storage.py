@@ -13,8 +13,8 @@ from bot.kernel import clock
 from storage.inbox import Received
 from storage.notices import notices
 from storage.outbox import ANSWER, CARD, EDIT, Outbox, Owed
-from storage.schema import next_number, sequences
 from storage.rooms import RoomDefaults
+from storage.schema import next_number, sequences
 from storage.transaction import Database, Transaction
 from tests.fakes import NOON
 
