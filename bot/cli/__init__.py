@@ -104,15 +104,21 @@ def check(config: Config = HERE, json: Json = False) -> None:
 
 
 @database.command()
-def upgrade(config: Config = HERE) -> None:
+def upgrade(config: Config = HERE, json: Json = False) -> None:
     """Bring the database to this release's revision; a start does it too."""
-    raise typer.Exit(records.run_upgrade(config))
+    raise typer.Exit(records.run_upgrade(config, as_json=json))
 
 
 @audit.command()
-def verify(config: Config = HERE, json: Json = False) -> None:
+def verify(
+    config: Config = HERE,
+    json: Json = False,
+    posted: Annotated[
+        list[str] | None, typer.Option(help="A head that was kept elsewhere, PLACE:HASH; may be repeated.")
+    ] = None,
+) -> None:
     """Say whether the record is as it was written, or which entry is the first that does not fit."""
-    raise typer.Exit(records.run_verify(config, as_json=json))
+    raise typer.Exit(records.run_verify(config, posted or [], as_json=json))
 
 
 @audit.command()
