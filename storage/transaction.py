@@ -1,5 +1,6 @@
 """The database and its transaction: one property per noun; all or nothing."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -28,6 +29,10 @@ from storage.schema import metadata
 from storage.transitions import Transitions
 
 BUSY_TIMEOUT_MS = 10_000
+
+
+# Alembic keeps what it works on in globals: within a process one database at a time.
+_upgrading = asyncio.Lock()
 
 
 class Transaction:
@@ -127,7 +132,7 @@ class Database:
 
         Safe when several processes start at once. NewerDatabase if a newer release has been here.
         """
-        async with self.engine.begin() as connection:
+        async with _upgrading, self.engine.begin() as connection:
             return await connection.run_sync(migrations.upgrade)
 
     async def revision(self) -> str | None:
