@@ -6,6 +6,7 @@
 import importlib
 import pkgutil
 import sys
+from typing import Any
 
 from alembic import command
 from sqlalchemy import create_engine
@@ -23,7 +24,18 @@ def main(name: str) -> None:
         config = configuration(connection)
         if number != "0001":
             command.upgrade(config, "head")
-        command.revision(config, name.replace("_", " ").capitalize(), autogenerate=True, rev_id=number)
+        command.revision(
+            config,
+            name.replace("_", " ").capitalize(),
+            autogenerate=True,
+            rev_id=number,
+            process_revision_directives=_not_empty,
+        )
+
+
+def _not_empty(_context: Any, _revision: Any, directives: list[Any]) -> None:
+    if directives[0].upgrade_ops.is_empty():
+        sys.exit("nothing to write: the steps so far make the tables that are in the code")
 
 
 if __name__ == "__main__":
