@@ -238,18 +238,16 @@ async def _homeserver(settings: Settings, url: str) -> AsyncIterator[Finding]:
             aiohttp.ClientSession(timeout=TIMEOUT) as http,
             http.get(f"{url}/_matrix/client/versions") as answer,
         ):
-            versions = (await answer.json(content_type=None)).get("versions")
+            newest = (await answer.json(content_type=None))["versions"][-1]
             date, now = answer.headers.get("Date"), clock.now()
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError, AttributeError) as error:
+    except (aiohttp.ClientError, OSError, ValueError, TypeError, LookupError) as error:
         if settings.is_embedded:
             yield warn("homeserver", "the embedded one is not running", "nothing to do: it runs with the bot")
         else:
             said = f"{url} does not answer as a homeserver ({type(error).__name__})"
             yield fail("homeserver", said, "is it up, and is [matrix] homeserver right?")
         return
-    yield ok(
-        "homeserver", f"{url} answers; Matrix up to {versions[-1] if versions else 'an unknown version'}"
-    )
+    yield ok("homeserver", f"{url} answers; Matrix up to {newest}")
     parts = urlsplit(url)
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         yield warn("transport", "the way to the homeserver is not encrypted (http)", "give its https address")

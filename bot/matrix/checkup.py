@@ -6,12 +6,12 @@ from bot.matrix.api import Homeserver
 from bot.matrix.cross_signing import SEEDS, OwnIdentity
 from bot.matrix.errors import MatrixError
 from bot.matrix.identities import read_identity
+from bot.matrix.login import DEVICE_ID, TOKEN
 from bot.matrix.olm import ACCOUNT, OlmMachine
 from bot.matrix.trust import Identity
 from bot.matrix.wire import Json, number, obj, text, texts
 from storage.transaction import Database
 
-TOKEN, DEVICE = "token", "device_id"  # noqa: S105  # names, not secrets
 CURVE = "signed_curve25519"
 NOTHING = '{"room":{"rooms":[]},"presence":{"not_types":["*"]},"account_data":{"not_types":["*"]}}'
 
@@ -36,7 +36,7 @@ class Checkup:
 async def look(database: Database, url: str) -> Checkup:
     """Ask; NeverSignedIn before the first start, any other MatrixError if the homeserver does not answer."""
     async with database.transaction() as tx:
-        token, device = await tx.crypto.value(TOKEN), await tx.crypto.value(DEVICE)
+        token, device = await tx.crypto.value(TOKEN), await tx.crypto.value(DEVICE_ID)
         account, seeds = await tx.crypto.value(ACCOUNT), await tx.crypto.value(SEEDS)
     if token is None or device is None or account is None:
         raise NeverSignedIn("the bot has never signed in; start it once with: tandem run")
