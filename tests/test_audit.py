@@ -228,6 +228,21 @@ async def test_a_long_record_is_read_in_batches(database: Database) -> None:
     assert (await verify(database.engine)).entries == 2 * BATCH + 10
 
 
+async def test_the_record_may_grow_while_it_is_verified(database: Database) -> None:
+    for _ in range(3):
+        await record(database, BATCH // 2 + 1)
+        await sign(database)
+
+    async def grow() -> None:
+        for _ in range(20):
+            await record(database, 5)
+            await sign(database)
+
+    *verdicts, _ = await asyncio.gather(*(verify(database.engine) for _ in range(3)), grow())
+    assert [verdict.fault for verdict in verdicts] == [None] * 3
+    assert min(verdict.heads for verdict in verdicts) >= 3
+
+
 async def test_an_export_may_begin_at_an_instant(database: Database) -> None:
     await record(database, 2)
     async with database.transaction() as tx:

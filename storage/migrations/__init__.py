@@ -26,11 +26,6 @@ def revisions() -> list[str]:
     return sorted(path.name.partition("_")[0] for path in FOLDER.glob("versions/[0-9]*_*.py"))
 
 
-def head() -> str:
-    """The newest of them."""
-    return revisions()[-1]
-
-
 def revision_of(connection: Connection) -> str | None:
     """The revision that this database is at; None if no migration was ever run on it."""
     if not inspect(connection).has_table(_version.name):
@@ -45,7 +40,7 @@ def upgrade(connection: Connection) -> tuple[str | None, str]:
     When several processes start at once, one migrates and the others wait and find it done. NewerDatabase
     if a newer release has been here, or if tables are there that no release made.
     """
-    newest = head()
+    newest = revisions()[-1]
     before = _checked_revision(connection)
     if before == newest:
         return before, newest
