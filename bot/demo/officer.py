@@ -135,9 +135,13 @@ class Officer:
         await self.until(is_there, what)
         return found[0]
 
-    async def hear_text(self, room_id: str, text: str) -> Heard:
-        """The first message of the room that contains this text."""
-        return await self.hear(lambda heard: heard.room_id == room_id and text in heard.body, f"“{text}”")
+    async def hear_text(self, room_id: str, text: str, sender: str | None = None) -> Heard:
+        """The first message of the room that contains this text, by anyone unless a sender is named."""
+
+        def fits(heard: Heard) -> bool:
+            return heard.room_id == room_id and text in heard.body and sender in (None, heard.sender)
+
+        return await self.hear(fits, f"“{text}”")
 
     async def see_joined(self, room_id: str, user_id: str) -> None:
         """Wait until someone, perhaps oneself, is in this room."""

@@ -70,7 +70,7 @@ Act = Tells | Opens | Says | TimePasses
 SETTING_UP: tuple[Act, ...] = (
     Tells("Sam sets up: agencies, people, rooms"),
     Opens("Sam", "desk"),
-    Says("Sam", "desk", "!ping", "pong"),
+    Says("Sam", "desk", "!room serve desk", "I serve this room as desk"),
     Says("Sam", "desk", '!agency add CBP "Customs and Border Protection" country=US', "CBP is on the list"),
     Says("Sam", "desk", '!agency add SQ "Sûreté du Québec" country=CA', "SQ is on the list"),
     Says("Sam", "desk", "!member add {Anna} RCMP duty name=Anna", "is enrolled for RCMP as duty"),

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from bot.demo.conversation import Heard
@@ -114,7 +113,7 @@ class Tour:
         text = act.text.format(**{name: each.user_id for name, each in self._officers.items()})
         reply_to = None
         if act.replies_to is not None:
-            reply_to = (await officer.hear_text(room_id, act.replies_to)).event_id
+            reply_to = (await officer.hear_text(room_id, act.replies_to, self._stage.bot)).event_id
         self._transcript.says(act, text)
         self._transcript.answered(await officer.ask(room_id, text, reply_to, answer=act.answer))
         self.compared += 1
@@ -133,7 +132,7 @@ class Tour:
 
     def _fits(self, hears: Hears, old: set[Heard], heard: Heard) -> bool:
         """Whether this is what should be heard, and new or changed."""
-        if heard in old or hears.text not in heard.body:
+        if heard in old or heard.sender != self._stage.bot or hears.text not in heard.body:
             return False
         if hears.room is None:
             return heard.room_id not in self._rooms.values()
@@ -200,4 +199,5 @@ class Transcript:
         return Text.assemble((name, "bold"), f" ({CAST[name]}) in {ROOMS[room]}")
 
     def _indented(self, text: Text, by: int = 2) -> None:
-        self._console.print(Padding(text, (0, 0, 0, by), expand=False))
+        for line in text.split("\n", allow_blank=True):
+            self._console.print(Text.assemble(" " * by, line))

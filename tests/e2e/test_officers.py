@@ -98,10 +98,10 @@ async def test_an_alert_reaches_two_rooms_and_is_answered_by_two_agencies_in_two
     [answer] = await team.marc.wait(team.detroit, reply_to=acked, sender=team.bot)
     assert answer.body == f"{ref}: your answer is on record: CBP ✔ ack. Still silent: SQ."
     assert (answer.content["msgtype"], answer.shield_colour) == ("m.notice", 0)
-    assert (await team.luc.hear_text(team.champlain, "Bridge closed")).rings(team.luc.user_id)
+    assert (await team.luc.hear_text(team.champlain, "Bridge closed", team.bot)).rings(team.luc.user_id)
     await team.luc.ask(team.champlain, f"!accuser {ref}", answer=f"{ref} : votre réponse est consignée")
     for officer, room in ((team.anna, team.detroit), (team.luc, team.champlain)):
-        board = await officer.hear_text(room, "Every agency asked has answered.")
+        board = await officer.hear_text(room, "Every agency asked has answered.", team.bot)
         assert "CBP ✔ ack · Marc" in board.body
         assert "SQ ✔ ack · Luc" in board.body
 
@@ -109,7 +109,7 @@ async def test_an_alert_reaches_two_rooms_and_is_answered_by_two_agencies_in_two
 async def test_silence_climbs_to_the_supervisor_in_a_direct_encrypted_message(team: Team) -> None:
     await team.anna.ask(team.champlain, '!alert severe "Vessel adrift" in=10m', answer="Vessel adrift")
     team.world.pass_time(timedelta(minutes=10))
-    again = await team.luc.hear_text(team.champlain, "No answer yet from SQ.")
+    again = await team.luc.hear_text(team.champlain, "No answer yet from SQ.", team.bot)
     assert again.rings(team.luc.user_id)
     team.world.pass_time(timedelta(minutes=5))
     told = await team.nora.hear(
