@@ -1,9 +1,9 @@
 """The doctor behind `tandem check`: what an operator should know; it looks, and changes nothing."""
 
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +13,7 @@ import aiohttp
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from bot.alone import is_taken
 from bot.config import Settings
 from bot.demo.synapse_config import kept_url
 from bot.kernel import clock
@@ -93,7 +94,7 @@ def rated_revision(found: str | None, known: list[str]) -> Finding:
     if found == known[-1]:
         return ok("database", f"at revision {found}, the newest")
     if found is None:
-        return warn("database", "empty", "nothing to do: the first start makes the tables")
+        return ok("database", "not made yet; the first start makes it")
     if found in known:
         return warn(
             "database", f"at revision {found}, behind {known[-1]}", "tandem db upgrade, or start the bot"
@@ -146,127 +147,127 @@ def _groups(seen: Checkup) -> str:
 
 async def examine(settings: Settings) -> list[Finding]:
     """Every finding, in the order in which things depend on one another."""
-    findings = [ok("configuration", f"{settings.file.path} fits")]
-    findings += _secrets(settings)
-    findings += _folder(settings)
+    examination = Examination(settings)
     database = Database(settings.database_url(), clock.random_bytes)
     try:
-        return findings + [each async for each in _beyond(settings, database)]
+        await examination.run(database)
     finally:
         await database.close()
+    return examination.findings
 
 
-def _secrets(settings: Settings) -> Iterator[Finding]:
-    wanted = {"master key": settings.master_key}
-    if not settings.is_embedded:
-        wanted["password"] = settings.password  # type: ignore[assignment]  # both are only called
-    for name, read in wanted.items():
-        try:
-            read()
-        except ConfigError as error:
-            yield fail(name, str(error), "see docs/operators.md, Secrets")
+class Examination:
+    """One look at everything; each step says whether what builds on it can be looked at."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.findings: list[Finding] = [ok("configuration", f"{settings.file.path} fits")]
+        self._settings = settings
+
+    async def run(self, database: Database) -> None:
+        """Look."""
+        self._secrets()
+        self._folder()
+        is_open = await self._database(database)
+        url = await self._homeserver()
+        if is_open and url:
+            await self._account(database, url)
+
+    def _say(self, *findings: Finding) -> None:
+        self.findings += findings
+
+    def _secrets(self) -> None:
+        wanted: dict[str, Callable[[], object]] = {"master key": self._settings.master_key}
+        if not self._settings.is_embedded:
+            wanted["password"] = self._settings.password
+        for name, read in wanted.items():
+            try:
+                read()
+            except ConfigError as error:
+                self._say(fail(name, str(error), "see docs/operators.md, Secrets"))
+            else:
+                self._say(ok(name, "there, and nobody else can read it"))
+
+    def _folder(self) -> None:
+        folder = self._settings.data
+        if folder.is_dir():
+            # What lies in the folder itself: a closed folder protects what lies deeper.
+            each = [folder, *sorted(each for each in folder.iterdir() if not each.is_symlink())]
+            open_ = [finding for path in each if (finding := rated_mode(path, path.stat().st_mode))]
+            self._say(*(open_ or [ok("permissions", f"only the bot's user can enter {folder}")]))
         else:
-            yield ok(name, "there, and nobody else can read it")
+            self._say(ok("data folder", f"there is no {folder} yet; the first start makes it"))
+            folder = next(each for each in folder.parents if each.is_dir())
+        self._say(rated_disk(shutil.disk_usage(folder).free))
 
+    async def _database(self, database: Database) -> bool:
+        """Whether it is there and open."""
+        try:
+            found = None if database.is_missing() else await database.revision()
+            self._say(rated_revision(found, revisions()))
+            return found == revisions()[-1] and await self._unlock(database)
+        except (SQLAlchemyError, OSError) as error:
+            kind = type(getattr(error, "orig", None) or error).__name__
+            self._say(fail("database", f"does not answer ({kind})", "is it up, and is [database] url right?"))
+        return False
 
-def _folder(settings: Settings) -> Iterator[Finding]:
-    folder = settings.data
-    if not folder.is_dir():
-        yield warn("data folder", f"there is no {folder}", "nothing to do: the first start makes it")
-        folder = next(each for each in folder.parents if each.is_dir())
-    else:
-        open_ = [rated_mode(each, each.stat().st_mode) for each in (folder, *_files(folder))]
-        found = [each for each in open_ if each]
-        yield from found or [ok("permissions", f"only the bot's user can enter {folder}")]
-    yield rated_disk(shutil.disk_usage(folder).free)
-
-
-def _files(folder: Path) -> list[Path]:
-    """What lies in the data folder itself; a closed folder protects what lies deeper."""
-    return sorted(each for each in folder.iterdir() if not each.is_symlink())
-
-
-async def _beyond(settings: Settings, database: Database) -> AsyncIterator[Finding]:
-    """Database and homeserver."""
-    opened = False
-    async for finding in _database(settings, database):
-        opened = finding.name == "encryption" and finding.rating is Rating.OK
-        yield finding
-    url = kept_url(settings.data / "homeserver") if settings.is_embedded else settings.matrix.homeserver
-    if url is None:
-        yield warn(
-            "homeserver", "the embedded one was never started", "nothing to do: the first start makes it"
-        )
-        return
-    reachable = True
-    async for finding in _homeserver(settings, url):
-        reachable = reachable and not (finding.name == "homeserver" and finding.rating is not Rating.OK)
-        yield finding
-    if opened and reachable:
-        for finding in await _account(database, url):
-            yield finding
-
-
-async def _database(settings: Settings, database: Database) -> AsyncIterator[Finding]:
-    if database.is_missing():
-        yield rated_revision(None, revisions())
-        return
-    try:
-        found = await database.revision()
-        yield rated_revision(found, revisions())
-        if found is None:
-            return
+    async def _unlock(self, database: Database) -> bool:
         async with database.engine.begin() as connection:
             keys = (await connection.execute(select(func.count()).select_from(data_keys))).scalar_one()
-        if not keys:
-            yield ok("encryption", "no data keys yet: the first start makes one")
-            return
-        await database.unlock(settings.master_key(), clock.now())
-        yield ok("encryption", "the master key opens the database")
-    except WrongMasterKey as error:
-        yield fail("encryption", str(error), "give the key with which the database was made")
-    except ConfigError:
-        return  # reported as a missing secret
-    except (SQLAlchemyError, OSError) as error:
-        kind = type(getattr(error, "orig", None) or error).__name__
-        yield fail("database", f"does not answer ({kind})", "is it up, and is [database] url right?")
-
-
-async def _homeserver(settings: Settings, url: str) -> AsyncIterator[Finding]:
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=TIMEOUT) as http,
-            http.get(f"{url}/_matrix/client/versions") as answer,
-        ):
-            newest = (await answer.json(content_type=None))["versions"][-1]
-            date, now = answer.headers.get("Date"), clock.now()
-    except (aiohttp.ClientError, OSError, ValueError, TypeError, LookupError) as error:
-        if settings.is_embedded:
-            yield warn("homeserver", "the embedded one is not running", "nothing to do: it runs with the bot")
+        if not keys:  # to unlock would make one
+            self._say(ok("encryption", "no data key yet; the first start makes it"))
+            return False
+        try:
+            await database.unlock(self._settings.master_key(), clock.now())
+        except WrongMasterKey as error:
+            self._say(fail("encryption", str(error), "give the key with which the database was made"))
+        except ConfigError:
+            pass  # told among the secrets
         else:
+            self._say(ok("encryption", "the master key opens the database"))
+            return True
+        return False
+
+    async def _homeserver(self) -> str | None:
+        """Where it is, if it answers."""
+        settings, url = self._settings, self._settings.matrix.homeserver
+        if settings.is_embedded:
+            url = kept_url(settings.data / "homeserver") or ""
+            if not is_taken(settings.data):
+                self._say(ok("homeserver", "the embedded one; it runs with the bot, which is not running"))
+                return None
+        try:
+            newest, skew = await _asked(url)
+        except (aiohttp.ClientError, OSError, ValueError, TypeError, LookupError) as error:
             said = f"{url} does not answer as a homeserver ({type(error).__name__})"
-            yield fail("homeserver", said, "is it up, and is [matrix] homeserver right?")
-        return
-    yield ok("homeserver", f"{url} answers; Matrix up to {newest}")
-    parts = urlsplit(url)
-    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
-        yield warn("transport", "the way to the homeserver is not encrypted (http)", "give its https address")
-    if date:
-        yield rated_skew(_skew(now, date))
+            self._say(fail("homeserver", said, "is it up, and is [matrix] homeserver right?"))
+            return None
+        self._say(ok("homeserver", f"{url} answers; Matrix up to {newest}"))
+        if urlsplit(url).scheme == "http" and urlsplit(url).hostname not in LOOPBACK:
+            self._say(warn("transport", "the way there is not encrypted (http)", "give its https address"))
+        self._say(*([rated_skew(skew)] if skew is not None else []))
+        return url
+
+    async def _account(self, database: Database, url: str) -> None:
+        try:
+            self._say(*rated_account(await look(database, url)))
+        except NeverSignedIn:
+            self._say(warn("token", "the bot has never signed in", "start it once: tandem run"))
+        except SignedOut:
+            mend = "start the bot with the account's password at hand: it signs in anew"
+            self._say(fail("token", "the homeserver no longer knows the bot's sign-in", mend))
+        except MatrixError as error:
+            self._say(fail("token", str(error), "look at the homeserver's log"))
 
 
-def _skew(now: datetime, date: str) -> timedelta:
+async def _asked(url: str) -> tuple[str, timedelta | None]:
+    """The newest version of Matrix that the homeserver speaks, and our clock less its."""
+    async with (
+        aiohttp.ClientSession(timeout=TIMEOUT) as http,
+        http.get(f"{url}/_matrix/client/versions") as answer,
+    ):
+        newest = str((await answer.json(content_type=None))["versions"][-1])
+        date, now = answer.headers.get("Date"), clock.now()
+    if date is None:
+        return newest, None
     # The header is cut to seconds: its middle is the best guess.
-    return now - parsedate_to_datetime(date) - timedelta(seconds=0.5)
-
-
-async def _account(database: Database, url: str) -> list[Finding]:
-    try:
-        return [*rated_account(await look(database, url))]
-    except NeverSignedIn as error:
-        return [warn("token", str(error).partition(";")[0], "start the bot once: tandem run")]
-    except SignedOut:
-        mend = "start the bot with the account's password at hand: it signs in anew"
-        return [fail("token", "the homeserver no longer knows the bot's sign-in", mend)]
-    except MatrixError as error:
-        return [fail("token", str(error), "look at the homeserver's log")]
+    return newest, now - parsedate_to_datetime(date) - timedelta(seconds=0.5)
