@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -32,7 +32,6 @@ from storage.transaction import Database
 
 NAME = "Tandem"
 PASSWORD_BYTES = 24
-HEALTH_KEPT = timedelta(seconds=5)
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
 PASSING = {401, 408, 429}  # refusals that a later try may not meet
 
@@ -94,8 +93,7 @@ class Works:
         self._session = session
         self._now = now
         self._started_at = now()
-        self._health = Health(self._started_at, None, True, 0, 0, 0)
-        self._seen_at: datetime | None = None
+        self._health = Health(self._started_at, None, True, None, 0, 0)
         self._arrived = asyncio.Event()
         self._arrived.set()  # what an earlier process left unhandled
         self._courier = Courier(database, Messenger(session), now)
@@ -131,17 +129,13 @@ class Works:
                 raise
 
     async def _look_at_health(self) -> None:
-        """Keep what `!status` shows fresh: the session is asked in its own time, handlers are not."""
-        now = self._now()
-        if self._seen_at is not None and abs(now - self._seen_at) < HEALTH_KEPT:
-            return
-        self._seen_at = now
+        """Have ready what `!status` shows: handlers are not to wait for the session."""
         seen = await self._session.health()
         self._health = Health(
             self._started_at,
             seen.last_sync_at,
             seen.own_chain_ok,
-            seen.one_time_keys or 0,
+            seen.one_time_keys,
             seen.undecryptable + seen.awaited,
             len(seen.violations),
         )

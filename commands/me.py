@@ -154,7 +154,10 @@ def _figures(call: Call, health: Health | None, waiting: int) -> list[Line]:
         return lines
     if health.synced_at:
         lines.append(bullet(t("Heard from the homeserver {time} ago", time=call.now - health.synced_at)))
-    keys = {"keys": health.one_time_keys, "count": health.undecryptable}
+    keys = {
+        "keys": "?" if health.one_time_keys is None else health.one_time_keys,
+        "count": health.undecryptable,
+    }
     lines.append(bullet(t("One-time keys: {keys} · Messages I could not read: {count}", **keys)))
     lines.append(bullet(t("Running for {time}", time=call.now - health.started_at)))
     return lines

@@ -7,9 +7,9 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 from sqlalchemy.exc import SQLAlchemyError
+from typer.exceptions import TyperException
 
 from bot.alone import AlreadyRunning
 from bot.cli import asking, checking, records, running
@@ -150,17 +150,26 @@ def _outcome() -> int:
     """Do what is asked; the exit code, after one line about what went wrong."""
     try:
         return app(standalone_mode=False) or 0
-    except click.ClickException as error:
-        context = getattr(error, "ctx", None)
-        path = context.command_path if context else "tandem"
-        return _complain(f"{error.format_message().rstrip('.')}; see: {path} --help", error.exit_code)
-    except (click.Abort, KeyboardInterrupt, EOFError):
-        return _complain("given up", 130)
+    except TyperException as error:
+        return _misused(error)
+    except (typer.Abort, KeyboardInterrupt, EOFError):
+        return _complain("given up; nothing was done", 130)
     except BrokenPipeError:  # whoever read has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # the rim: people get a line
         return _complain(in_a_line(_first(error)))
+
+
+def _misused(error: TyperException) -> int:
+    """A command line that is wrong; without a command, what there is."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "tandem"
+    said = error.format_message()
+    if "\n" in said:  # the help of a group whose command is missing
+        print(said, file=sys.stderr)
+        return error.exit_code
+    return _complain(f"{said.rstrip('.')}; see: {path} --help", error.exit_code)
 
 
 def _complain(line: str, code: int = 1) -> int:

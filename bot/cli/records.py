@@ -71,9 +71,7 @@ def _head(text: str) -> tuple[int, bytes]:
     try:
         return int(place), bytes.fromhex(hash_)
     except ValueError:
-        raise ConfigError(
-            f"--posted {text} is no head; write PLACE:HASH, as audit verify prints it"
-        ) from None
+        raise ConfigError(f"--posted {text} is no head; it reads PLACE:HASH, as verify prints it") from None
 
 
 def _told(verdict: Verdict) -> list[str]:
@@ -84,7 +82,7 @@ def _told(verdict: Verdict) -> list[str]:
             f"The {verdict.entries} entries before it fit. Copy the database before you do anything else.",
         ]
     return [
-        f"All {verdict.entries} entries fit; signed heads: {verdict.heads}; not sealed yet: {verdict.unsealed}.",
+        f"All {verdict.entries} entries fit; heads signed: {verdict.heads}; not sealed: {verdict.unsealed}.",
         f"Head {verdict.entries}:{verdict.last_hash}",
         f"Public key {verdict.public_key}",
     ]
