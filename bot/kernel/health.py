@@ -11,8 +11,8 @@ class Health:
     `synced_at` is the last good answer of the homeserver, None before the first. `own_chain`: this device,
     the self-signing key and the master key sign one another. `one_time_keys` are those left on the
     homeserver, None while unknown. `undecryptable` are events that still wait for their key, or never got
-    it, since the start. `violations` are members whose identity is another one than was pinned. `skew`: our clock less the
-    homeserver's, None while unknown.
+    it, since the start. `violations` are members whose identity is another one than was pinned.
+    `skew`: our clock less the homeserver's, None while unknown.
     """
 
     started_at: datetime
