@@ -78,6 +78,11 @@ agency_name = "Royal Canadian Mounted Police"
         async with asyncio.timeout(STOP_SECONDS):
             return await self._process.wait()
 
+    async def ended(self) -> int:
+        """Wait until it ends by itself; the exit code."""
+        assert self._process is not None
+        return await self._process.wait()
+
     async def tandem(self, *arguments: str) -> tuple[int, str]:
         """Run another command of the bot with its configuration; the exit code and what it said."""
         process = await asyncio.create_subprocess_exec(

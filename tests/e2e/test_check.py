@@ -1,0 +1,58 @@
+"""`tandem check` beside a running bot on a real homeserver: all is well, until somebody meddles."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from bot.demo.homeserver import EmbeddedHomeserver
+from bot.matrix.login import TOKEN
+from tests.e2e.bot_process import BotProcess
+
+START_SECONDS = 30.0
+
+
+async def checked(bot: BotProcess) -> dict[str, dict[str, Any]]:
+    """The doctor's findings, by name."""
+    _, said = await bot.tandem("check", "--json")
+    return {each["name"]: each for each in json.loads(said)["findings"]}
+
+
+async def started(bot: BotProcess) -> None:
+    """Start the bot, and wait until it is signed in and its keys are published."""
+    await bot.start()
+    async with asyncio.timeout(START_SECONDS):
+        while (await checked(bot)).get("fallback key", {}).get("rating") != "ok":
+            pass
+
+
+async def test_a_bot_that_runs_is_well_and_a_look_at_it_changes_nothing(
+    homeserver: EmbeddedHomeserver, tmp_path: Path
+) -> None:
+    bot = await BotProcess.configure(tmp_path, homeserver, "check-well", "@anna:tandem.localhost")
+    await started(bot)
+    first, second = await checked(bot), await checked(bot)
+    assert await bot.stop() == 0
+    assert {each["rating"] for each in first.values()} == {"ok"}
+    assert first == second
+    assert bot.user_id in first["token"]["said"]
+
+
+async def test_a_bot_that_was_signed_out_by_its_homeserver_ends_in_a_line_and_check_says_so(
+    homeserver: EmbeddedHomeserver, tmp_path: Path
+) -> None:
+    bot = await BotProcess.configure(tmp_path, homeserver, "check-out", "@anna:tandem.localhost")
+    await started(bot)
+    database = await bot.open_database()
+    async with database.transaction() as tx:
+        token = (await tx.crypto.value(TOKEN) or b"").decode()
+    await database.close()
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as http:
+        await http.post(f"{homeserver.url}/_matrix/client/v3/logout")
+    async with asyncio.timeout(START_SECONDS):
+        assert await bot.ended() == 1
+    assert bot.log_tail().splitlines()[-1].startswith("tandem: the homeserver has ended this sign-in")
+    assert token not in bot.log_tail()
+    assert (await checked(bot))["token"]["rating"] == "fail"
