@@ -16,6 +16,7 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import WordCompleter
 from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.patch_stdout import patch_stdout
+from prompt_toolkit.shortcuts import CompleteStyle
 from rich.console import Console
 from rich.text import Text
 
@@ -118,7 +119,7 @@ async def _from_keyboard(officer: Officer, screen: "Screen", words: Sequence[str
     prompt: PromptSession[str] = PromptSession(
         history=InMemoryHistory(),
         completer=WordCompleter(list(words), sentence=True),
-        complete_while_typing=False,
+        complete_style=CompleteStyle.READLINE_LIKE,
     )
     with patch_stdout(raw=True):
         while True:
