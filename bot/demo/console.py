@@ -120,12 +120,13 @@ async def _from_keyboard(officer: Officer, screen: "Screen", words: Sequence[str
         history=InMemoryHistory(),
         completer=WordCompleter(list(words), sentence=True),
         complete_style=CompleteStyle.READLINE_LIKE,
+        interrupt_exception=EOFError,  # a KeyboardInterrupt in a task would tear the loop down
     )
     with patch_stdout(raw=True):
         while True:
             try:
                 line = (await officer.meanwhile(prompt.prompt_async("> "))).strip()
-            except (EOFError, KeyboardInterrupt):
+            except EOFError:
                 return 0
             if line in GOODBYE:
                 return 0
