@@ -82,8 +82,10 @@ async def running(
         works = Works(settings, database, session, now)
         await stack.enter_async_context(_at_work(works))
         log.info("bot.started", user=session.user_id, device=session.device_id)
-        yield Bot(settings, session, account.homeserver, works.words, embedded)
-        log.info("bot.stopping")
+        try:
+            yield Bot(settings, session, account.homeserver, works.words, embedded)
+        finally:
+            log.info("bot.stopping")
 
 
 class Works:

@@ -1,7 +1,6 @@
 """Configuration: config.toml, environment and systemd credentials; frozen settings, or one clear line."""
 
 import base64
-import binascii
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -47,7 +46,9 @@ def _one_of(*choices: str) -> Callable[[Any], str]:
 def _homeserver(value: Any) -> str:
     address = _text(value)
     parts = urlsplit(address)
-    if address != EMBEDDED and (parts.scheme not in ("http", "https") or not parts.hostname):
+    if address != EMBEDDED and (
+        parts.scheme not in ("http", "https") or not parts.hostname or parts.password
+    ):
         raise ValueError
     return address.rstrip("/")
 
@@ -190,7 +191,7 @@ class Settings:
         text = self._secret(MASTER_KEY, "security", "master_key_file", self.security.master_key_file)
         try:
             key = base64.b64decode(text, validate=True)
-        except binascii.Error:
+        except ValueError:
             key = b""
         if len(key) != MASTER_KEY_BYTES:
             raise self.file.error(
@@ -250,7 +251,9 @@ SECTIONS: dict[str, type[Any]] = {
     "logs": LogsSettings,
 }
 _SECRET = re.compile(r"(^|_)(password|passphrase|token|secret|key|credential)$")
+_ELSEWHERE = "a file of its own, the environment, or a systemd credential"
 _INSTEAD = {
+    "database": f"the whole address in {DATABASE_URL[0]}, or in the systemd credential {DATABASE_URL[1]}",
     "matrix": f"password_file, {PASSWORD[0]} in the environment, or the systemd credential {PASSWORD[1]}",
     "security": f"master_key_file, {MASTER_KEY[0]} in the environment, or the credential {MASTER_KEY[1]}",
 }
@@ -297,16 +300,17 @@ def _section(file: TomlFile, name: str) -> Any:
 
 
 def _wrong(section: str, key: str, value: Any, metadata: Mapping[str, Any]) -> str:
-    if section == "database" and isinstance(value, str) and urlsplit(value).password:
-        where = f"{DATABASE_URL[0]} in the environment, or the systemd credential {DATABASE_URL[1]}"
-        return f"a password does not belong into this file; put the whole address into {where}"
+    if isinstance(value, str) and re.search(r"://[^/@]*:[^/]*@", value):
+        return (
+            f"a password does not belong into this file ({key}); allowed: {_INSTEAD.get(section, _ELSEWHERE)}"
+        )
     shown = repr(value) if isinstance(value, str | int | float) else f"a {type(value).__name__}: {value!r}"
     return f"{key} cannot be {shown}; allowed: {metadata['allowed']}"
 
 
 def _unknown(file: TomlFile, section: str, key: str, known: Mapping[str, Any]) -> ConfigError:
     if _SECRET.search(key):
-        instead = _INSTEAD.get(section, "a file of its own, the environment, or a systemd credential")
+        instead = _INSTEAD.get(section, _ELSEWHERE)
         return file.error(
             f"{section}.{key}", f"secrets are not kept in this file ({key}); allowed: {instead}"
         )
@@ -322,8 +326,7 @@ def _refuse_unknown(file: TomlFile) -> None:
         if key in known:
             continue
         if _SECRET.search(key):
-            allowed = "a file of its own, the environment, or a systemd credential"
-            raise file.error(key, f"secrets are not kept in this file ({key}); allowed: {allowed}")
+            raise file.error(key, f"secrets are not kept in this file ({key}); allowed: {_ELSEWHERE}")
         near = nearest(key, known)
         meant = f"did you mean {near}?" if near else f"allowed: {', '.join(known)}"
         what = f"section [{key}]" if isinstance(value, dict) else f"key {key}"

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from typer.exceptions import TyperException
 
 from bot.alone import AlreadyRunning
-from bot.cli import asking, checking, records, running
+from bot.cli import accounts, asking, checking, records, running
 from bot.demo.homeserver import HomeserverError
 from bot.demo.officer import Unanswered
 from bot.matrix.errors import MatrixError
@@ -33,6 +33,8 @@ database = typer.Typer(help="The database.", no_args_is_help=True)
 audit = typer.Typer(help="The audit record.", no_args_is_help=True)
 app.add_typer(database, name="db")
 app.add_typer(audit, name="audit")
+account = typer.Typer(help="The bot's Matrix account.", no_args_is_help=True)
+app.add_typer(account, name="account")
 
 Config = Annotated[
     Path, typer.Option("--config", "-c", envvar="TANDEM_CONFIG", help="The configuration.", show_default=True)
@@ -133,6 +135,18 @@ def export(
     raise typer.Exit(records.run_export(config, since, form))
 
 
+@account.command()
+def renew(config: Config = HERE) -> None:
+    """Give up the bot's device, as after restoring a backup: the next start signs in as a new one."""
+    raise typer.Exit(accounts.run_renew(config))
+
+
+@account.command("recovery-key")
+def recovery_key(config: Config = HERE) -> None:
+    """Put the bot's identity into secret storage, and show its key once: it opens the account in any client."""
+    raise typer.Exit(accounts.run_recovery_key(config))
+
+
 @app.command()
 def version(json: Json = False) -> None:
     """Which release this is."""
@@ -143,13 +157,13 @@ def version(json: Json = False) -> None:
 def main() -> None:
     """The console script."""
     os.umask(PRIVATE)
-    sys.exit(_outcome())
+    sys.exit(outcome(sys.argv[1:]))
 
 
-def _outcome() -> int:
+def outcome(arguments: Sequence[str]) -> int:
     """Do what is asked; the exit code, after one line about what went wrong."""
     try:
-        return app(standalone_mode=False) or 0
+        return app(list(arguments), standalone_mode=False) or 0
     except TyperException as error:
         return _misused(error)
     except (typer.Abort, KeyboardInterrupt, EOFError):

@@ -37,7 +37,7 @@ def run_upgrade(config: Path, *, as_json: bool) -> int:
     """Bring the database to this release's tables; the exit code."""
 
     async def upgrade() -> tuple[str | None, str]:
-        async with _opened(config, upgraded=False) as database:
+        async with opened(config, upgraded=False) as database:
             return await database.upgrade()
 
     before, after = asyncio.run(upgrade())
@@ -54,7 +54,7 @@ def run_verify(config: Path, posted: Sequence[str], *, as_json: bool) -> int:
     """Walk the audit chain; the exit code is 1 if something does not fit."""
 
     async def walk(heads: Mapping[int, bytes]) -> Verdict:
-        async with _opened(config) as database:
+        async with opened(config) as database:
             return await verify(database.engine, heads)
 
     verdict = asyncio.run(walk(dict(map(_head, posted))))
@@ -88,13 +88,13 @@ def _told(verdict: Verdict) -> list[str]:
     ]
 
 
-def run_export(config: Path, since: str | None, how: Format, out: TextIO = sys.stdout) -> int:
+def run_export(config: Path, since: str | None, how: Format) -> int:
     """Write the sealed entries; the exit code. That this was done is an entry itself."""
 
     async def write() -> None:
         first = _instant(since)
-        async with _opened(config) as database:
-            put = _csv(out) if how is Format.CSV else _json_lines(out)
+        async with opened(config) as database:
+            put = (_csv if how is Format.CSV else _json_lines)(sys.stdout)
             async for batch in export(database.engine, first):
                 for entry in batch:
                     put(entry)
@@ -142,7 +142,7 @@ def harmless(value: Any) -> Any:
 
 
 @asynccontextmanager
-async def _opened(config: Path, *, upgraded: bool = True) -> AsyncIterator[Database]:
+async def opened(config: Path, *, upgraded: bool = True) -> AsyncIterator[Database]:
     """The configured database; ConfigError if it is not there, or not at this release's revision."""
     settings = load(config)
     database = Database(settings.database_url(), clock.random_bytes)

@@ -1,0 +1,213 @@
+"""The `tandem` command: what it writes, what it says, and with which code it ends."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bot.alone import alone_in
+from bot.cli import outcome
+from bot.config import load
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to stand in, and nothing of ours in the environment."""
+    monkeypatch.chdir(tmp_path)
+    for name in [each for each in os.environ if each.startswith("TANDEM_")]:
+        monkeypatch.delenv(name)
+    return tmp_path
+
+
+@pytest.fixture
+def said(here: Path, capsys: pytest.CaptureFixture[str]) -> "Said":
+    """A command that is run here, and what came of it."""
+    return Said(capsys)
+
+
+class Said:
+    """Runs commands; `out` and `err` are what the last one wrote."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+        self.out = self.err = ""
+
+    def by(self, *arguments: str) -> int:
+        """The exit code."""
+        code = outcome(arguments)
+        self.out, self.err = self._capsys.readouterr()
+        return code
+
+
+def mode(path: Path) -> int:
+    """The rights on a file."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+INIT = ("init", "--homeserver", "https://matrix.hq.example", "--user", "@tandem:hq.example")
+
+
+def test_init_writes_a_configuration_and_a_key_that_nobody_else_can_read(said: Said, here: Path) -> None:
+    assert said.by(*INIT, "--admin", "@sam:hq.example", "--admin", "@ana:hq.example", "--agency", "SQ") == 0
+    assert said.out.splitlines() == [
+        "wrote config.toml",
+        "wrote master.key",
+        "Next: tandem check --config config.toml",
+    ]
+    assert mode(here / "config.toml") == mode(here / "master.key") == 0o600
+    settings = load(here / "config.toml", {})
+    assert settings.members.admins == ("@sam:hq.example", "@ana:hq.example")
+    assert settings.members.agency == "SQ"
+    assert len(settings.master_key()) == 32
+
+
+def test_init_keeps_a_password_from_the_environment_in_a_file_of_its_own(
+    said: Said, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TANDEM_MATRIX_PASSWORD", "correct horse")
+    assert said.by(*INIT) == 0
+    assert "correct horse" not in (here / "config.toml").read_text() + said.out
+    assert mode(here / "matrix.password") == 0o600
+    assert load(here / "config.toml", {}).password() == "correct horse"
+
+
+def test_init_replaces_nothing_unless_it_is_forced_and_never_the_master_key(said: Said, here: Path) -> None:
+    said.by(*INIT)
+    before, key = (here / "config.toml").read_text(), (here / "master.key").read_text()
+    assert said.by("init", "--agency", "SQ") == 1
+    assert said.err == (
+        "tandem: config.toml is there already; choose another --config, or give --force to replace it\n"
+    )
+    assert (here / "config.toml").read_text() == before
+    assert said.by("init", "--agency", "SQ", "--force") == 0
+    assert load(here / "config.toml", {}).members.agency == "SQ"
+    assert (here / "master.key").read_text() == key
+
+
+@pytest.mark.parametrize(
+    ("flags", "wrong"),
+    [
+        (("--zone", "EST5"), "zone cannot be 'EST5'; allowed: a time zone like"),
+        (("--homeserver", "hq.example"), "homeserver cannot be 'hq.example'; allowed: "),
+        (("--homeserver", "https://hq.example", "--admin", "sam"), '"sam" needs its server'),
+    ],
+)
+def test_init_refuses_what_makes_no_configuration_and_leaves_nothing(
+    said: Said, here: Path, flags: tuple[str, ...], wrong: str
+) -> None:
+    assert said.by("init", *flags) == 1
+    assert said.err.startswith(f"tandem: {wrong}")
+    assert said.err.count("\n") == 1
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "err"),
+    [
+        (("run",), 1, "tandem: there is no config.toml; make one with: tandem init"),
+        (("run", "--config", "/nowhere/x.toml"), 1, "tandem: there is no /nowhere/x.toml; make one with"),
+        (("audit", "verify"), 1, "tandem: there is no config.toml"),
+        (("chek",), 2, "tandem: No such command 'chek'. Did you mean 'check'"),
+        (("run", "--bogus"), 2, "tandem: No such option: --bogus"),
+        (("audit", "export", "--format", "xml"), 2, "tandem: Invalid value for '--format'"),
+    ],
+)
+def test_an_error_is_one_line_with_its_mend(
+    said: Said, arguments: tuple[str, ...], code: int, err: str
+) -> None:
+    assert said.by(*arguments) == code
+    assert said.err.startswith(err)
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+
+
+def test_the_console_wants_its_own_homeserver(said: Said) -> None:
+    said.by(*INIT)
+    assert said.by("run", "--console", "--config", "config.toml") == 1
+    assert 'the console needs homeserver = "embedded"' in said.err
+
+
+def test_a_database_is_made_upgraded_and_its_record_verified_and_exported(said: Said, here: Path) -> None:
+    said.by("init", "--data", "kept")
+    assert said.by("audit", "verify") == 1
+    assert "there is no database" in said.err
+    assert said.by("db", "upgrade") == 0
+    assert mode(here / "kept") == 0o700
+    assert said.by("db", "upgrade", "--json") == 0
+    found = json.loads(said.out)
+    assert found["before"] == found["after"]
+    assert said.by("audit", "verify", "--json") == 0
+    assert json.loads(said.out)["ok"] is True
+    assert said.by("audit", "export") == 0
+    assert said.out.startswith("id,at,type,actor,")
+    assert said.by("audit", "export", "--since", "yesterday") == 1
+    assert "--since yesterday is no day or instant" in said.err
+
+
+def test_another_master_key_is_told(said: Said, here: Path) -> None:
+    said.by("init")
+    said.by("db", "upgrade")
+    assert said.by("audit", "verify") == 0
+    (here / "master.key").unlink()
+    said.by("init", "--force")
+    assert said.by("audit", "verify") == 1
+    assert said.err.startswith("tandem: the master key does not belong to this database; give the key")
+    assert said.by("check") == 1
+    assert "does not belong to this database" in said.out
+
+
+def test_check_ends_with_1_if_something_fails(said: Said) -> None:
+    said.by("init")
+    assert said.by("check", "--json") == 0
+    assert json.loads(said.out)["ok"] is True
+    assert said.by("check", "--json", "--config", "nowhere.toml") == 1
+    assert json.loads(said.out)["findings"][0]["rating"] == "fail"
+
+
+def test_version_is_told(said: Said) -> None:
+    assert said.by("version") == 0
+    assert said.out.startswith("tandem ")
+    assert said.by("version", "--json") == 0
+    assert list(json.loads(said.out)) == ["tandem"]
+
+
+def test_the_console_script_keeps_what_it_makes_to_itself(here: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "bot", "db", "upgrade", "--config", "absent.toml"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == "tandem: there is no absent.toml; make one with: tandem init\n"
+    made = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import os, sys; sys.argv = ['tandem', 'init']; from bot.cli import main; main()",
+        ],
+        preexec_fn=lambda: os.umask(0),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    assert {mode(each) for each in here.iterdir()} == {0o600}
+
+
+def test_a_second_bot_in_the_same_folder_is_refused(here: Path) -> None:
+    outcome(["init"])
+    (here / "data").mkdir(mode=0o700)
+    with alone_in(here / "data"):
+        ended = subprocess.run(
+            [sys.executable, "-m", "bot", "run"], capture_output=True, text=True, check=False, timeout=60
+        )
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        f"tandem: another tandem runs in {here / 'data'} (process {os.getpid()}); "
+        "stop it, or use another data folder\n"
+    )
