@@ -143,7 +143,7 @@ def renew(config: Config = HERE) -> None:
 
 @account.command("recovery-key")
 def recovery_key(config: Config = HERE) -> None:
-    """Put the bot's identity into secret storage, and show its key once: it opens the account in any client."""
+    """Put the bot's identity into secret storage, and show the key once that opens it in any client."""
     raise typer.Exit(accounts.run_recovery_key(config))
 
 

@@ -2,7 +2,7 @@
 
 from bot.matrix.account import Account
 from bot.matrix.api import Homeserver
-from bot.matrix.errors import ForeignIdentity, LoginRefused
+from bot.matrix.errors import ForeignIdentity, LoginRefused, MatrixError, SignedOut
 from bot.matrix.wire import text
 from storage.transaction import Database
 
@@ -33,6 +33,29 @@ async def forget_device(database: Database) -> None:
     """Let the next `Session.open` sign in anew; the identity stays and will sign the new device (R4)."""
     async with database.transaction() as tx:
         await tx.crypto.forget_device()
+
+
+async def sign_out(database: Database, url: str) -> bool:
+    """Give up the device, here and on the homeserver; False if the homeserver could not be told."""
+    async with database.transaction() as tx:
+        token = await tx.crypto.value(TOKEN)
+    told = token is None or await _log_out(url, token.decode())
+    await forget_device(database)
+    return told
+
+
+async def _log_out(url: str, token: str) -> bool:
+    server = Homeserver(url)
+    server.token = token
+    try:
+        await server.call("POST", server.path("logout"), {}, tries=1)
+    except SignedOut:
+        return True
+    except MatrixError:
+        return False
+    finally:
+        await server.close()
+    return True
 
 
 def _names(user: str, user_id: str) -> tuple[str, ...]:

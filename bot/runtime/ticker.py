@@ -1,5 +1,6 @@
 """The ticker: runs each job at its interval; rows say what is due, the metronome remembers nothing."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
@@ -33,6 +34,7 @@ class Ticker:
         self._token = token
         self._on_owed = on_owed
         self._scheduler: AsyncIOScheduler | None = None
+        self._stopped = False
 
     def start(self) -> None:
         """Run every job now, and then at its interval."""
@@ -45,7 +47,8 @@ class Ticker:
         self._scheduler.start()
 
     def stop(self) -> None:
-        """Start no further job; one that runs ends by itself."""
+        """Start no further job; one that runs is cancelled, and its transaction rolled back."""
+        self._stopped = True
         if self._scheduler is not None:
             self._scheduler.shutdown(wait=False)
             self._scheduler = None
@@ -62,6 +65,10 @@ class Ticker:
             async with self._database.transaction() as tx:
                 said = await job.handler(Tick(tx, now))
                 await Poster(tx, now, self._token).say(said)
+        except asyncio.CancelledError:
+            if not self._stopped:
+                raise
+            return  # in order: the scheduler would log it as a failure
         except Exception as error:  # the rim: one job's error must not end the others
             log.error("job.failed", job=job.name, **described(error))
             return

@@ -56,3 +56,26 @@ async def test_a_bot_that_was_signed_out_by_its_homeserver_ends_in_a_line_and_ch
     assert bot.log_tail().splitlines()[-1].startswith("tandem: the homeserver has ended this sign-in")
     assert token not in bot.log_tail()
     assert (await checked(bot))["token"]["rating"] == "fail"
+
+
+async def test_a_device_that_is_given_up_is_followed_by_another_of_the_same_identity(
+    homeserver: EmbeddedHomeserver, tmp_path: Path
+) -> None:
+    bot = await BotProcess.configure(tmp_path, homeserver, "check-anew", "@anna:tandem.localhost")
+    await started(bot)
+    before = await checked(bot)
+    refused, why = await bot.tandem("account", "renew")
+    assert refused == 1
+    assert "another tandem runs" in why
+    assert await bot.stop() == 0
+    assert await bot.tandem("account", "renew") == (
+        0,
+        "The next start signs in as a new device of the same identity.\n",
+    )
+    assert (await checked(bot))["token"]["said"] == "the bot has never signed in"
+    await started(bot)
+    after = await checked(bot)
+    assert await bot.stop() == 0
+    assert after["token"]["said"] != before["token"]["said"]
+    assert after["identity"] == before["identity"]
+    assert {each["rating"] for each in after.values()} == {"ok"}

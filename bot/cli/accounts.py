@@ -1,0 +1,45 @@
+"""`tandem account`: the bot's device and identity on its homeserver."""
+
+import asyncio
+from pathlib import Path
+
+from bot import logs
+from bot.alone import alone_in
+from bot.app import running
+from bot.cli.records import opened
+from bot.config import load
+from bot.demo.synapse_config import kept_url
+from bot.matrix.login import sign_out
+
+
+def run_renew(config: Path) -> int:
+    """Give up the device; the exit code. The bot must not run, and the next start needs the password."""
+    settings = load(config)
+    url = settings.matrix.homeserver
+    if settings.is_embedded:
+        url = kept_url(settings.data / "homeserver") or ""
+    else:
+        settings.password()
+
+    async def renew() -> bool:
+        with alone_in(settings.data):
+            async with opened(config) as database:
+                return await sign_out(database, url)
+
+    if not asyncio.run(renew()):
+        print("The homeserver could not be told; sign the old device out there.")
+    print("The next start signs in as a new device of the same identity.")
+    return 0
+
+
+def run_recovery_key(config: Path) -> int:
+    """Make a new recovery key and print it; the exit code. The bot must not run."""
+    settings = load(config)
+    logs.configure("warning")
+
+    async def make() -> str:
+        async with running(settings) as bot:
+            return await bot.session.make_recovery_key()
+
+    print(asyncio.run(make()))
+    return 0
