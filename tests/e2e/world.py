@@ -61,7 +61,9 @@ async def world(
         return clock.now() + made.ahead
 
     made = World(bot=None, database=database)  # type: ignore[arg-type]  # it is set below, before anyone sees it
-    async with running(settings, now) as made.bot:
-        await database.unlock(master_key, clock.now())
-        yield made
-    await database.close()
+    try:
+        async with running(settings, now) as made.bot:
+            await database.unlock(master_key, clock.now())
+            yield made
+    finally:
+        await database.close()
