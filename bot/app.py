@@ -21,6 +21,7 @@ from bot.matrix.errors import MatrixError, Rejected, SendRefused, SignedOut, Unr
 from bot.matrix.session import Session
 from bot.matrix.trust import EnrolledCircle
 from bot.runtime.courier import Courier
+from bot.runtime.courier import Messenger as Delivers
 from bot.runtime.dispatcher import Dispatcher
 from bot.runtime.dispatcher import Settings as Manners
 from bot.runtime.failure import described
@@ -171,9 +172,9 @@ async def _keep_going(name: str, loop: Callable[[], Awaitable[None]]) -> None:
 
 
 class Messenger:
-    """The session as the courier knows it."""
+    """The session as the courier knows it: the same calls, with refusals in the courier's words."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Delivers) -> None:
         self._session = session
 
     async def send(self, room_id: str, content: dict[str, Any], txn_id: str) -> str:

@@ -1,7 +1,7 @@
 """Logs: one event a line, key=value, to stderr or a file; ids yes, text and tokens never."""
 
+import json
 import logging
-import os
 import re
 import sys
 import traceback
@@ -21,9 +21,8 @@ def configure(level: str, file: Path | None = None) -> None:
     if file is None:
         handler: logging.Handler = logging.StreamHandler(sys.stderr)
     else:
-        handler = logging.StreamHandler(
-            os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a")
-        )
+        file.touch(mode=0o600)
+        handler = logging.FileHandler(file, encoding="utf-8")
     shared: list[Any] = [structlog.stdlib.add_log_level, structlog.processors.TimeStamper("iso", utc=True)]
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -63,10 +62,11 @@ def _place(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutab
 def _line(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
     at, level, name = event.pop("timestamp"), event.pop("level"), event.pop("event")
     pairs = " ".join(f"{key}={_value(value)}" for key, value in event.items() if value is not None)
-    text = " ".join(filter(None, (f"{at[:19]}Z", level, str(name).replace("\n", " "), pairs)))
-    return _TOKEN.sub("…", text)
+    text = " ".join(filter(None, (f"{at[:19]}Z", level, str(name), pairs)))
+    # One line, whatever is in it: nobody writes a line into the log by a name or an id.
+    return _TOKEN.sub("…", " ".join(text.splitlines()))
 
 
 def _value(value: Any) -> str:
     text = str(value)
-    return f'"{text}"' if re.search(r"\s", text) else text
+    return json.dumps(text, ensure_ascii=False) if re.search(r'[\s"]', text) else text
