@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -15,7 +16,7 @@ from bot.alone import AlreadyRunning
 from bot.cli import accounts, asking, checking, records, running
 from bot.demo.homeserver import HomeserverError
 from bot.demo.officer import Unanswered
-from bot.matrix.errors import MatrixError
+from bot.matrix.errors import MatrixError, SignedOut
 from bot.runtime.failure import described
 from bot.toml_file import ConfigError
 from storage.encryption import WrongMasterKey
@@ -172,6 +173,8 @@ def outcome(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # the rim: people get a line
+        if os.environ.get("TANDEM_DEBUG"):
+            traceback.print_exception(error)
         return _complain(in_a_line(_first(error)))
 
 
@@ -221,6 +224,9 @@ _WORDS: dict[type[BaseException], Callable[[BaseException], str]] = {
     ConfigError: str,
     AlreadyRunning: str,
     HomeserverError: str,
+    SignedOut: lambda error: (
+        "the homeserver has ended the bot's sign-in; tandem account renew, then start it"
+    ),
     MatrixError: str,
     Unanswered: str,
     NewerDatabase: str,
