@@ -66,10 +66,13 @@ class Receiver:
         """
         if event.get("type") != "m.room.encrypted":
             return
-        payload = await self._machine.decrypt(tx, event)
-        await self._check_sender(tx, payload)
-        if payload.kind == "m.room_key":
-            opened.add(await self._megolm.accept(tx, payload))
+        try:
+            payload = await self._machine.decrypt(tx, event)
+            await self._check_sender(tx, payload)
+            if payload.kind == "m.room_key":
+                opened.add(await self._megolm.accept(tx, payload))
+        except ValueError as error:
+            self._drop("to_device", error)  # caught here, so that a ratchet that moved on is kept
 
     async def _check_sender(self, tx: Transaction, payload: OlmPayload) -> None:
         known = (await tx.crypto.device_lists([payload.owner.user_id])).get(payload.owner.user_id)

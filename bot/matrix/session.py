@@ -226,6 +226,11 @@ class Session:
             raise ForeignIdentity("there is no identity to store yet; sign in first")
         return await store_identity(self._server, self._signing.own)
 
+    @property
+    def chain_ok(self) -> bool:
+        """Whether our own chain holds and nobody else's device is on our account; if not, we do not send."""
+        return self._sender.chain_ok
+
     def members(self, room_id: str) -> dict[str, str]:
         """Who is in the room now: user id to `join` or `invite`; empty if we are not in it."""
         room = self._rooms.joined(room_id)
