@@ -138,6 +138,7 @@ class Session:
             self._alarm(self._signing.check(answer, self._machine.device_keys))
         except ForeignIdentity:
             self._alarm([self.device_id])
+            self._sender.chain_ok = False
         except SignedOut:
             raise
         except MatrixError as error:
@@ -145,8 +146,8 @@ class Session:
 
     def _alarm(self, foreign: list[str]) -> None:
         self._foreign = foreign
-        self._sender.chain_ok = not foreign
-        if foreign:
+        self._sender.chain_ok = not foreign or not self._circle.alone_on_account
+        if not self._sender.chain_ok:
             log.error("chain.broken user=%s devices=%s", self.user_id, len(foreign))
 
     async def send(

@@ -139,7 +139,8 @@ class Sync:
         """Bring the lists up to date of those whose word may count in this round; who they are (R9)."""
         lists = obj(answer.get("device_lists"))
         changed = [*texts(lists.get("changed")), *texts(lists.get("left"))]
-        senders = _senders(answer)
+        # Those who changed too: a new identity is an alarm at once, not when its owner next speaks.
+        senders = _senders(answer) | set(texts(lists.get("changed")))
         async with self._database.transaction() as tx:
             if changed:
                 await self._devices.mark_changed(tx, changed)

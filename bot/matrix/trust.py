@@ -143,6 +143,7 @@ class Circle:
 
     hears_notices = True
     leaves_plaintext = False
+    alone_on_account = False  # a person may have devices that she has not verified yet
 
     async def standings(self, tx: Transaction, users: Iterable[str]) -> dict[str, Standing]:
         """What our records say of these users."""
@@ -166,6 +167,7 @@ class EnrolledCircle(Circle):
 
     hears_notices = False
     leaves_plaintext = True
+    alone_on_account = True
 
     def __init__(self, pinning: str = FIRST_SIGHT) -> None:
         """`pinning` is `first-sight` or `fingerprint` (an admin pins by hand)."""

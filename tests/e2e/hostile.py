@@ -24,6 +24,7 @@ class Hostile:
         self._url = url
         self._http = ClientSession(timeout=ClientTimeout(30))
         self._token = ""
+        self._since = ""
         self.user_id = self.device_id = ""
         self.account = Account()
         self.group = GroupSession()
@@ -220,7 +221,8 @@ class Hostile:
         await self.call("POST", f"/rooms/{room_id}/join", {})
 
     async def received(self) -> list[Json]:
-        """The to-device messages that reached us."""
-        answer = await self.call("GET", "/sync?timeout=0")
+        """The to-device messages that reached us since the last call."""
+        answer = await self.call("GET", f"/sync?timeout=0{self._since}")
+        self._since = f"&since={answer['next_batch']}"
         events: list[Json] = answer.get("to_device", {}).get("events", [])
         return events
