@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import os
 import sys
 from pathlib import Path
 
@@ -23,6 +24,10 @@ class BotProcess:
         self.config = folder / "config.toml"
         self.log = folder / "bot.log"
         self._folder = folder
+        # Compiled code is kept for it, whatever this machine's habit: it is started more often than anything.
+        self._environment = {
+            name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+        } | {"PYTHONPYCACHEPREFIX": str(folder / "compiled")}
         self._process: asyncio.subprocess.Process | None = None
 
     @classmethod
@@ -57,9 +62,10 @@ agency_name = "Royal Canadian Mounted Police"
 
     async def start(self) -> None:
         """Start it; what it says goes to the log."""
+        command = (sys.executable, "-m", "bot", "run", "--config", str(self.config))
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "bot", "run", "--config", str(self.config), stdout=log, stderr=log
+                *command, stdout=log, stderr=log, env=self._environment
             )
 
     async def kill_after(self, seconds: float) -> None:
@@ -94,6 +100,7 @@ agency_name = "Royal Canadian Mounted Police"
             str(self.config),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            env=self._environment,
         )
         said, _ = await process.communicate()
         return process.returncode or 0, said.decode()

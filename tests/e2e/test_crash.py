@@ -18,14 +18,15 @@ from tests.e2e.bot_process import BotProcess
 
 KILLS = 50
 SEED = 1982
+BUSY_SECONDS = 1.0  # what four commands take
 AT_ONCE = 4  # commands that wait for their answer at any time
 
 
-def moments(longest: float) -> Iterator[float]:
-    """Seconds from a start to the kill: from nothing to `longest`, the same ones for the same seed."""
+def moments() -> Iterator[tuple[bool, float]]:
+    """When to kill, the same for the same seed: while it starts or while it works, and how far into that."""
     for number in range(KILLS):
         digest = hashlib.sha256(f"{SEED} {number}".encode()).digest()
-        yield longest * int.from_bytes(digest[:4], "big") / 2**32
+        yield bool(digest[0] & 1), int.from_bytes(digest[1:5], "big") / 2**32
 
 
 def command(number: int) -> tuple[str, str]:
@@ -53,6 +54,11 @@ class Stream:
             for _ in range(AT_ONCE):
                 hands.create_task(self._type(ended))
 
+    async def next_answer(self) -> None:
+        """Wait for one more answer than there are now."""
+        before = len(self._officer.heard(self._room_id))
+        await self._officer.until(lambda: len(self._officer.heard(self._room_id)) > before, "one more answer")
+
     async def _type(self, ended: asyncio.Event) -> None:
         while not ended.is_set():
             text, expected = command(len(self.typed))
@@ -78,6 +84,7 @@ async def test_fifty_kills_lose_nothing_and_double_nothing(
         stream = Stream(officer, room_id)
         await _kill_under(bot, stream, officer, room_id)
         assert await bot.stop() == 0, bot.log_tail()
+        assert len(stream.sent) > KILLS
         answers = Counter(heard.reply_to for heard in officer.heard(room_id))
         bodies = {heard.reply_to: heard.body for heard in officer.heard(room_id)}
     assert {event_id: answers[event_id] for event_id in stream.sent} == dict.fromkeys(stream.sent, 1)
@@ -91,12 +98,14 @@ async def _kill_under(bot: BotProcess, stream: Stream, officer: Officer, room_id
     began = clock.monotonic()
     await bot.start()
     await officer.ask(room_id, "!ping")
-    from_start_to_answer = clock.monotonic() - began
+    to_first_answer = clock.monotonic() - began
     ended = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(stream.run(ended))
-        for moment in moments(2 * from_start_to_answer):
-            await bot.kill_after(moment)
+        for is_working, part in moments():
+            if is_working:
+                await stream.next_answer()
+            await bot.kill_after(part * (BUSY_SECONDS if is_working else to_first_answer))
             await bot.start()
         ended.set()
 
