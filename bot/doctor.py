@@ -253,7 +253,7 @@ class Examination:
         except NeverSignedIn:
             self._say(warn("token", "the bot has never signed in", "start it once: tandem run"))
         except SignedOut:
-            mend = "start the bot with the account's password at hand: it signs in anew"
+            mend = "tandem account renew, then start the bot"
             self._say(fail("token", "the homeserver no longer knows the bot's sign-in", mend))
         except MatrixError as error:
             self._say(fail("token", str(error), "look at the homeserver's log"))

@@ -53,9 +53,9 @@ async def test_a_bot_that_was_signed_out_by_its_homeserver_ends_in_a_line_and_ch
         await http.post(f"{homeserver.url}/_matrix/client/v3/logout")
     async with asyncio.timeout(START_SECONDS):
         assert await bot.ended() == 1
-    assert bot.log_tail().splitlines()[-1].startswith("tandem: the homeserver has ended this sign-in")
+    assert bot.log_tail().splitlines()[-1].startswith("tandem: the homeserver has ended the bot's sign-in; ")
     assert token not in bot.log_tail()
-    assert (await checked(bot))["token"]["rating"] == "fail"
+    assert (await checked(bot))["token"]["mend"] == "tandem account renew, then start the bot"
 
 
 async def test_a_device_that_is_given_up_is_followed_by_another_of_the_same_identity(
