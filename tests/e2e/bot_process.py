@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import contextlib
-import os
 import sys
 from pathlib import Path
 
@@ -18,28 +17,30 @@ AGENCY = "RCMP"
 class BotProcess:
     """A bot with a configuration and a data folder; started and ended as often as a test likes."""
 
-    def __init__(self, folder: Path, user_id: str) -> None:
+    def __init__(self, folder: Path, user_id: str, environment: dict[str, str] | None) -> None:
         """Use `configure`."""
         self.user_id = user_id
         self.config = folder / "config.toml"
         self.log = folder / "bot.log"
         self._folder = folder
-        # Compiled code is kept for it, whatever this machine's habit: it is started more often than anything.
-        self._environment = {
-            name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
-        } | {"PYTHONPYCACHEPREFIX": str(folder / "compiled")}
+        self._environment = environment
         self._process: asyncio.subprocess.Process | None = None
 
     @classmethod
     async def configure(
-        cls, folder: Path, homeserver: EmbeddedHomeserver, localpart: str, admin: str
+        cls,
+        folder: Path,
+        homeserver: EmbeddedHomeserver,
+        localpart: str,
+        admin: str,
+        environment: dict[str, str] | None = None,
     ) -> "BotProcess":
         """Make the account and write the configuration; `admin` is a user id."""
         password = clock.token()
         user_id = await homeserver.register(localpart, password)
         _secret(folder / "password", password)
         _secret(folder / "master.key", base64.b64encode(clock.random_bytes(32)).decode())
-        bot = cls(folder, user_id)
+        bot = cls(folder, user_id, environment)
         bot.config.write_text(
             f"""\
 data = "data"

@@ -1,5 +1,6 @@
 """What the end-to-end tests share: one homeserver for the whole run."""
 
+import os
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,3 +15,10 @@ async def homeserver(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
     server = await EmbeddedHomeserver.start(folder, limits=False, plain_rooms=True)
     yield server
     await server.stop()
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """For processes that tests start: compiled code is kept between them, whatever this machine's habit."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PYTHONPYCACHEPREFIX": str(tmp_path_factory.mktemp("compiled"))}

@@ -69,10 +69,10 @@ class Stream:
 
 
 async def test_fifty_kills_lose_nothing_and_double_nothing(
-    homeserver: EmbeddedHomeserver, tmp_path: Path
+    homeserver: EmbeddedHomeserver, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     admin = await homeserver.register("crash-anna", "a long password")
-    bot = await BotProcess.configure(tmp_path, homeserver, "crash-tandem", admin)
+    bot = await BotProcess.configure(tmp_path, homeserver, "crash-tandem", admin, environment)
     async with await Officer.open(
         tmp_path / "anna", homeserver.url, "crash-anna", "a long password"
     ) as officer:

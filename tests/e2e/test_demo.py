@@ -1,0 +1,65 @@
+"""What a stranger types first: the console with its own homeserver, and the tour."""
+
+import asyncio
+import json
+import stat
+import sys
+from pathlib import Path
+
+RUN_SECONDS = 120.0
+
+
+async def tandem(
+    environment: dict[str, str], data: Path, *arguments: str, typed: str = ""
+) -> tuple[int, str, str]:
+    """Run the command with this input; exit code, stdout and stderr."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "bot",
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=environment | {"TANDEM_DATA": str(data)},
+    )
+    async with asyncio.timeout(RUN_SECONDS):
+        out, err = await process.communicate(typed.encode())
+    return process.returncode or 0, out.decode(), err.decode()
+
+
+async def test_each_line_of_a_pipe_is_said_and_answered_and_a_second_run_knows_the_first(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    data = tmp_path / "data"
+    lines = '!whoami\n\ngood morning\n!alert severe "Bridge closed" to=ops\n!ack A-1\n'
+    code, out, err = await tandem(environment, data, "run", "--console", typed=lines)
+    assert code == 0, err
+    assert "> !room serve home ops" in err
+    said = [line for line in out.splitlines() if line.startswith("> ")]
+    assert said == ["> !whoami", "> good morning", '> !alert severe "Bridge closed" to=ops', "> !ack A-1"]
+    assert "Commands begin with !" in out
+    assert "A-1 SEVERE: Bridge closed" in out
+    assert "A-1: your answer is on record" in out
+    first = json.loads((data / "console" / "person.json").read_text())
+
+    code, out, err = await tandem(environment, data, "run", "--console", typed="!alert list\n")
+    assert code == 0, err
+    assert "A-1 SEVERE: Bridge closed" in out
+    assert "!room serve" not in err
+    for known in (first["localpart"], first["password"], first["recovery_key"], "http://127.0.0.1:"):
+        assert known in err
+    assert json.loads((data / "console" / "person.json").read_text()) == first
+    open_to_others = [
+        file
+        for file in (data, *data.rglob("*"))
+        if file.is_file() and stat.S_IMODE(file.stat().st_mode) & 0o077
+    ]
+    assert open_to_others == []
+
+
+async def test_the_tour_plays_to_its_end_as_expected(tmp_path: Path, environment: dict[str, str]) -> None:
+    code, out, err = await tandem(environment, tmp_path / "data", "demo")
+    assert code == 0, out + err
+    assert "each as expected" in out
+    assert "\x1b" not in out, "plain, since it is no terminal"
