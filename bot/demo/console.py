@@ -93,7 +93,7 @@ async def converse(folder: Path, homeserver: str, bot: str, words: Sequence[str]
         screen.introduce(homeserver, someone)
         if typed:
             return await _from_keyboard(officer, screen, words)
-        return await _from_pipe(officer, screen)
+        return await from_pipe(officer, screen, sys.stdin)
 
 
 async def _settle(folder: Path, someone: Person, officer: Officer, bot: str, screen: "Screen") -> Person:
@@ -134,10 +134,11 @@ async def _from_keyboard(officer: Officer, screen: "Screen", words: Sequence[str
                 await officer.say(screen.home, line)
 
 
-async def _from_pipe(officer: Officer, screen: "Screen") -> int:
+async def from_pipe(officer: Officer, screen: "Screen", stream: TextIO) -> int:
+    """Say each line and wait for its answer; the exit code, 1 if one got none."""
     unanswered = 0
     screen.out = sys.stdout
-    async for line in _lines(sys.stdin):
+    async for line in _lines(stream):
         screen.echo(line)
         try:
             await officer.ask(screen.home, line)

@@ -135,7 +135,7 @@ ESCALATED: tuple[Act, ...] = (
     ),
     TimePasses(
         timedelta(minutes=5),
-        (Hears("Manon", "SQ has not answered for 15 min. You are its supervisor.", rings=True),),
+        (Hears("Manon", "You are its supervisor.", rings=True),),
     ),
     Says(
         "Manon",

@@ -1,10 +1,17 @@
 """What a stranger types first: the console with its own homeserver, and the tour."""
 
 import asyncio
+import io
 import json
 import stat
 import sys
 from pathlib import Path
+
+import pytest
+
+from bot.demo.console import Screen, from_pipe
+from bot.demo.homeserver import EmbeddedHomeserver
+from bot.demo.officer import Officer
 
 RUN_SECONDS = 120.0
 
@@ -56,6 +63,20 @@ async def test_each_line_of_a_pipe_is_said_and_answered_and_a_second_run_knows_t
         if file.is_file() and stat.S_IMODE(file.stat().st_mode) & 0o077
     ]
     assert open_to_others == []
+
+
+async def test_a_line_without_an_answer_is_named_and_makes_the_run_fail(
+    tmp_path: Path, homeserver: EmbeddedHomeserver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await homeserver.register("lonely", "a long password")
+    async with await Officer.open(tmp_path, homeserver.url, "lonely", "a long password") as officer:
+        officer.patience = 0.2
+        screen = Screen(officer, typed=False)
+        screen.home = await officer.create_room("Nobody else")
+        assert await from_pipe(officer, screen, io.StringIO("!ping\n")) == 1
+    out, err = capsys.readouterr()
+    assert out == "> !ping\n"
+    assert "No answer within 0.2 s to: !ping" in err
 
 
 async def test_the_tour_plays_to_its_end_as_expected(tmp_path: Path, environment: dict[str, str]) -> None:
