@@ -2,8 +2,9 @@
 
 import logging
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 
@@ -39,7 +40,7 @@ class Receiver:
         self.undecryptable = 0
         self.added = 0
 
-    async def safely(self, tx: Transaction, what: str, work: Awaitable[None]) -> None:
+    async def safely(self, tx: Transaction, what: str, work: Coroutine[Any, Any, None]) -> None:
         """Do one piece of work; whatever is wrong with it harms neither its neighbours nor the loop (R17)."""
         try:
             async with tx.connection.begin_nested():
@@ -53,6 +54,8 @@ class Receiver:
             if type(error).__name__ != "PanicException":
                 raise
             self._drop(what, error)
+        finally:
+            work.close()  # a cancellation may have come before it began
 
     def _drop(self, what: str, error: BaseException) -> None:
         self.dropped[what] += 1
