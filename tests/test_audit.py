@@ -238,7 +238,7 @@ async def test_the_record_may_grow_while_it_is_verified(database: Database) -> N
             await record(database, 5)
             await sign(database)
 
-    *verdicts, _ = await asyncio.gather(*(verify(database.engine) for _ in range(3)), grow())
+    verdicts, _ = await asyncio.gather(asyncio.gather(*(verify(database.engine) for _ in range(3))), grow())
     assert [verdict.fault for verdict in verdicts] == [None] * 3
     assert min(verdict.heads for verdict in verdicts) >= 3
 

@@ -42,7 +42,7 @@ def test_a_text_has_its_french(text: str | tuple[str, ...], where: str) -> None:
     english = (text,) if isinstance(text, str) else text
     entry = catalogue(Language.FR).get(english[0])
     assert entry is not None, f"{where}: no French for {english[0]!r}"
-    french = (entry.string,) if isinstance(entry.string, str) else entry.string
+    french = (entry.string,) if isinstance(entry.string, str) else tuple(entry.string or ())
     assert len(french) == len(english), f"{where}: wrong number of forms"
     for form in french:
         assert form, f"{where}: empty French for {english[0]!r}"
