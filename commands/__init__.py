@@ -8,9 +8,9 @@ from commands.members import members
 from commands.rooms import rooms
 
 CAPABILITIES: tuple[Capability, ...] = (
-    me,
     alerts,
     members,
     agencies,
     rooms,
+    me,
 )

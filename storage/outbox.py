@@ -186,6 +186,16 @@ class Outbox:
         query = select(outbox.c.about).where(outbox.c.event_id == event_id)
         return (await self._connection.execute(query)).scalar_one_or_none()
 
+    async def spoken_of(self, room_id: str, limit: int = 20) -> list[str]:
+        """The references of the last messages of a room, the latest last."""
+        query = (
+            select(outbox.c.about)
+            .where(outbox.c.room_id == room_id, outbox.c.about.is_not(None))
+            .order_by(outbox.c.id.desc())
+            .limit(limit)
+        )
+        return [str(about) for about in (await self._connection.execute(query)).scalars()][::-1]
+
     async def _set(self, row_id: int, **values: object) -> None:
         await self._connection.execute(update(outbox).where(outbox.c.id == row_id).values(**values))
 

@@ -12,7 +12,8 @@ from bot.kernel.arguments import Reader
 from bot.kernel.errors import NotUnderstood
 from bot.kernel.vocabulary import Capability, Ref
 from bot.runtime.lines import Typed, caret, command_start, width
-from bot.runtime.parser import Parsed, Table, UnknownNoun
+from bot.runtime.matching import Parsed
+from bot.runtime.parser import Table, UnknownNoun
 from bot.runtime.refusal import Asked, correction
 from tests.toys import Answered, Size, toys
 
@@ -258,7 +259,7 @@ def test_whatever_is_refused_its_correction_is_accepted(command: str, words: lis
     if error is not None:
         assert error.span is None or 0 <= error.span[0] <= error.span[1] <= len(typed)
         mended = correction(error, Asked(typed, 1, "!", READER), TABLE)
-        assert mended == "!help" or TABLE.parse(mended, 1, READER)
+        assert mended.split()[0] == "!help" or TABLE.parse(mended, 1, READER)
 
 
 @given(st.text(max_size=60))

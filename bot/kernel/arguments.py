@@ -148,7 +148,7 @@ def read(parameter: Parameter, word: str, reader: Reader) -> Any:
 
 def is_ref(word: str) -> bool:
     """Whether the word looks like a reference, of any letter."""
-    return bool(_REF.fullmatch(folded(word)))
+    return bool(_REF.fullmatch(folded(word.rstrip(_POINTS))))
 
 
 def letter_of(ref: str) -> str:
@@ -157,11 +157,12 @@ def letter_of(ref: str) -> str:
 
 
 _REF = re.compile(r"#?([a-z])[-_ ]?(\d{1,9})")
+_POINTS = ".,;:!"  # what telephones and habit put behind a word
 
 
 def _read_ref(parameter: Parameter, word: str, reader: Reader) -> Ref:
     letter = parameter.letter
-    plain = folded(word)
+    plain = folded(word.rstrip(_POINTS))
     if letter and re.fullmatch(r"#?\d{1,9}", plain):
         return Ref(f"{letter}-{int(plain.lstrip('#'))}")
     found = _REF.fullmatch(plain)
@@ -181,7 +182,7 @@ def _read_ref(parameter: Parameter, word: str, reader: Reader) -> Ref:
 def _read_choice(parameter: Parameter, word: str, reader: Reader) -> Enum:
     assert parameter.choices is not None  # noqa: S101  # a parameter of this kind has choices
     spelled = spellings(parameter.choices)
-    plain = folded(word).replace("-", "_")
+    plain = folded(word.rstrip(_POINTS)).replace("-", "_")
     if plain in spelled:
         return spelled[plain]
     near = nearest(plain, spelled)
@@ -231,8 +232,8 @@ def _read_span(parameter: Parameter, word: str, reader: Reader) -> timedelta:
         example="90m, 2h, 1d",
         word=word,
     )
-    number = word.strip().isdecimal()
-    raise NotUnderstood(said, argument=parameter.name, instead=f"{int(word)}m" if number else None)
+    minutes = int(word) if word.strip().isdecimal() else 0
+    raise NotUnderstood(said, argument=parameter.name, instead=f"{minutes}m" if minutes else None)
 
 
 def _read_moment(parameter: Parameter, word: str, reader: Reader) -> datetime:

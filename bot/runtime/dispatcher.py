@@ -8,9 +8,9 @@ from typing import Any
 import structlog
 
 from bot.kernel import clock
-from bot.kernel.arguments import Kind, Reader, is_ref
+from bot.kernel.arguments import Kind, Reader, is_ref, letter_of
 from bot.kernel.card import card
-from bot.kernel.errors import BotError
+from bot.kernel.errors import BotError, NotUnderstood
 from bot.kernel.health import Health
 from bot.kernel.language import Voice, t
 from bot.kernel.vocabulary import Answer, Call, Capability, Ref
@@ -21,7 +21,8 @@ from bot.runtime.help import help_for
 from bot.runtime.incidents import Incidents
 from bot.runtime.incoming import words_of
 from bot.runtime.lines import command_start
-from bot.runtime.parser import Parsed, Table, UnknownNoun, grammar
+from bot.runtime.matching import Parsed, grammar
+from bot.runtime.parser import Table, UnknownNoun, UnknownVerb
 from bot.runtime.posting import Origin, Poster, voices_for
 from bot.runtime.refusal import Asked, refused
 from storage.audit import ERROR, OK, REFUSED, Entry
@@ -116,11 +117,12 @@ class Dispatcher:
         now = self._now()
         attempts: list[Attempt] = []
         try:
-            async with self._database.transaction() as tx:
-                if await tx.inbox.mark_handled(row.event_id, now):
-                    await self._effect(tx, row, now, attempts)
-        except BotError as error:
-            await self._refuse(row, now, attempts, error)
+            try:
+                async with self._database.transaction() as tx:
+                    if await tx.inbox.mark_handled(row.event_id, now):
+                        await self._effect(tx, row, now, attempts)
+            except BotError as error:
+                await self._refuse(row, now, attempts, error)
         except Exception as error:  # the rim: the officer is told, the log has the place
             await self._fail(row, now, attempts, error)
 
@@ -179,7 +181,11 @@ class Dispatcher:
         return None
 
     async def _command(self, tx: Transaction, attempt: Attempt) -> None:
-        attempt.parsed = self.table.parse(attempt.typed, attempt.start, attempt.reader)
+        try:
+            attempt.parsed = self.table.parse(attempt.typed, attempt.start, attempt.reader)
+        except NotUnderstood as wrong:
+            self._check_may(attempt, wrong)
+            raise
         error = refusal(attempt.parsed.command, attempt.member, attempt.grants, attempt.room)
         if error:
             raise error
@@ -198,6 +204,14 @@ class Dispatcher:
         else:
             answer = await handler(call, *attempt.parsed.positional, **attempt.parsed.named)
             await self._answer(tx, attempt, answer, reason="confirmed" if attempt.confirmed else None)
+
+    def _check_may(self, attempt: Attempt, error: NotUnderstood) -> None:
+        """Nobody is taught how to type what she may not do; a wrong verb may have been meant for another."""
+        command = self.table.command(attempt.typed, attempt.start)
+        if command and not isinstance(error, UnknownVerb):
+            refused_ = refusal(command, attempt.member, attempt.grants, attempt.room)
+            if refused_:
+                raise refused_ from error
 
     def _call(self, tx: Transaction, attempt: Attempt) -> Call:
         row = attempt.row
@@ -271,7 +285,12 @@ class Dispatcher:
         if isinstance(error, NotServed):
             await poster.say(error.said, attempt.origin)
             return
-        asked = Asked(attempt.typed, attempt.start, attempt.room.prefix, attempt.reader, attempt.parsed)
+        recent = {
+            letter_of(ref): ref for ref in await tx.outbox.spoken_of(attempt.room.room_id) if is_ref(ref)
+        }
+        asked = Asked(
+            attempt.typed, attempt.start, attempt.room.prefix, attempt.reader, attempt.parsed, recent
+        )
         shown = refused(error, asked, self.table)
         if isinstance(error, UnknownNoun) and not await _is_private(tx, attempt.room, attempt.row.sender):
             if await tx.notices.claim(f"noun {attempt.row.sender}", attempt.now, NOISE):

@@ -10,22 +10,20 @@ from bot.kernel.errors import NotFound
 from bot.kernel.language import Language, Named, Text, t
 from bot.kernel.vocabulary import Answer, Call, Capability, Command, Example
 from bot.kernel.words import folded, nearest
-from bot.runtime.authority import may
-from bot.runtime.parser import Table, grammar
+from bot.runtime.authority import may, refusal
+from bot.runtime.matching import grammar
+from bot.runtime.parser import Table, path_of
 
 MORE = Named("!help NOUN", "!aide NOM")
+_ANYWAY = frozenset({"help", "more", "yes"})  # each is named where it is of use
 MANY = 3  # above this help shows how commands are typed, and leaves their examples out
 
 
-def usage_of(command: Command, language: Language, prefix: str) -> str:
-    """`!alert SEVERITY "HEADLINE" [to=TAG]`, in the words of the language."""
+def usage_of(command: Command, language: Language, prefix: str, *, short: bool = False) -> str:
+    """`!alert SEVERITY "HEADLINE" [to=TAG]`, in the words of the language; `short`: only what is required."""
     path = path_of(command, language)
-    return " ".join([prefix + " ".join(path), *(usage(each, language) for each in grammar(command))])
-
-
-def path_of(command: Command, language: Language) -> tuple[str, ...]:
-    """The spelling that is shown: in French the last one declared."""
-    return command.french[-1] if language is Language.FR and command.french else command.path
+    shown = [each for each in grammar(command) if each.required or not short]
+    return " ".join([prefix + " ".join(path), *(usage(each, language) for each in shown)])
 
 
 def summary(command: Command) -> Text:
@@ -60,12 +58,16 @@ def help_for(table: Callable[[], Table]) -> Capability:
             )
         if folded(words[0]) in ("all", "tout"):
             return card(_usages(call, allowed))
-        found = [each for each in table().about(words) if each in allowed]
+        known = table().about(words)
+        found = [each for each in known if each in allowed]
+        reasons = (refusal(each, call.who, call.grants, call.room) for each in known)
+        if not found and (reason := next(filter(None, reasons), None)):
+            raise reason
         if not found:
             near = nearest(words[0], dict.fromkeys(each.path[0] for each in allowed))
             said = t("I know no command '{word}'", word=" ".join(words))
             raise NotFound(said, argument="words", instead=near, example=None if near else "!help")
-        return card(_details(call, found))
+        return card(_details(call, table(), found))
 
     return helping
 
@@ -74,11 +76,17 @@ def _nouns(call: Call, allowed: list[Command]) -> Iterator[Block]:
     language = call.voice.language
     nouns: dict[str, list[Command]] = {}
     for each in allowed:
-        nouns.setdefault(path_of(each, language)[0], []).append(each)
-    for noun, commands in nouns.items():
-        verbs = [" ".join(path_of(each, language)[1:]) for each in commands]
-        said = " · ".join(verb for verb in verbs if verb)
-        yield bullet(Code(call.room.prefix + noun), " ", said or summary(commands[0]))
+        if each.path[0] not in _ANYWAY:
+            nouns.setdefault(each.path[0], []).append(each)
+    for commands in nouns.values():
+        noun = path_of(commands[0], language)[0]
+        bare = [each for each in commands if len(each.path) == 1]
+        verbs = " · ".join(" ".join(path_of(each, language)[1:]) for each in commands if each not in bare)
+        for each in bare:
+            typed = usage_of(each, language, call.room.prefix, short=True)
+            yield bullet(Code(typed), " ", summary(each))
+        if verbs:
+            yield bullet(Code(call.room.prefix + noun), " ", verbs)
 
 
 def _usages(call: Call, commands: list[Command]) -> Iterator[Block]:
@@ -86,11 +94,11 @@ def _usages(call: Call, commands: list[Command]) -> Iterator[Block]:
         yield bullet(Code(usage_of(each, call.voice.language, call.room.prefix)))
 
 
-def _details(call: Call, commands: list[Command]) -> Iterator[Block]:
+def _details(call: Call, table: Table, commands: list[Command]) -> Iterator[Block]:
     for each in commands:
         yield line(Code(usage_of(each, call.voice.language, call.room.prefix)))
         yield line(summary(each))
         if len(commands) <= MANY:
-            for example in each.examples:
-                if not example.refused:
-                    yield bullet(Code(call.room.prefix + example.typed[1:]))
+            good = dict.fromkeys(example.typed for example in each.examples if not example.refused)
+            for typed in good:
+                yield bullet(Code(table.spelled(typed, call.voice.language, call.room.prefix)))

@@ -144,9 +144,8 @@ class Typed:
     ) -> Word:
         places = self._places
         closes = places[self._at - 1] + 1 if self._at else 0
-        return Word(
-            text, places[start], max(closes - quoted, places[start]), places[begin], closes, quoted, name
-        )
+        first = places[start - 1] + 1 if quoted else places[start]  # what is invisible may follow the quote
+        return Word(text, first, max(closes - quoted, first), places[begin], closes, quoted, name)
 
 
 def command_start(body: str, prefix: str, names: Iterable[str]) -> int | None:

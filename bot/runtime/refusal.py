@@ -1,8 +1,9 @@
 """Refusals: what was understood, what is wrong and where, what is allowed, what to type; nothing changed."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import Enum
 
 from bot.kernel.arguments import Reader, word_for
 from bot.kernel.card import Block, Card, Code, Line, Pre, card, line
@@ -10,7 +11,8 @@ from bot.kernel.errors import BotError, NotUnderstood
 from bot.kernel.language import Text, t
 from bot.kernel.vocabulary import Command
 from bot.runtime.lines import caret
-from bot.runtime.parser import Parsed, Table, grammar
+from bot.runtime.matching import Parsed, grammar
+from bot.runtime.parser import Table, UnknownNoun
 
 SHOWN = 60  # characters of what was understood
 TRIES = 6  # corrections of one line before its example is shown instead
@@ -19,14 +21,17 @@ _AT_REST = Reader(datetime(2026, 1, 1, tzinfo=UTC), UTC)
 
 @dataclass(frozen=True)
 class Asked:
-    """A command as typed: it begins at `start` of `typed`, behind the `prefix`."""
+    """A command as typed: it begins at `start` of `typed`, behind the `prefix`.
+
+    `recent` are the references that were spoken of last in the room, by letter.
+    """
 
     typed: str
     start: int
     prefix: str
     reader: Reader
     parsed: Parsed | None = None
-    known: Sequence[Command] = ()
+    recent: Mapping[str, str] = field(default_factory=dict)
 
 
 def refused(error: BotError, asked: Asked, table: Table) -> Card:
@@ -35,7 +40,8 @@ def refused(error: BotError, asked: Asked, table: Table) -> Card:
     blocks: list[Block] = [_sentence(error.said)]
     if span is not None:
         blocks.append(Pre(caret(asked.typed, span)))
-    blocks.append(line(_understood(error, asked, span)))
+    understood = _understood(error, asked, span)
+    blocks += [line(understood)] if understood else []
     if error.allowed:
         blocks.append(_sentence(error.allowed))
     blocks += [line(t("Nothing was changed. Try:")), line(Code(correction(error, asked, table)))]
@@ -55,30 +61,50 @@ def span_of(error: BotError, parsed: Parsed | None) -> tuple[int, int] | None:
     return None
 
 
-def _understood(error: BotError, asked: Asked, span: tuple[int, int] | None) -> Text:
-    """What was read without trouble: all of it, where it was the act that could not be done."""
+def _understood(error: BotError, asked: Asked, span: tuple[int, int] | None) -> Text | None:
+    """What was read without trouble: all of it, where the act could not be done; None if nothing was."""
     before = asked.typed[: span[0]] if span and isinstance(error, NotUnderstood) else asked.typed
     shown = before.strip().split("\n")[0].rstrip()
     if len(before.strip()) <= asked.start:
-        return t("Understood: nothing yet.")
+        return None  # the first sentence has said so
     return t("Understood: {what}", what=shown if len(shown) <= SHOWN else f"{shown[: SHOWN - 1]}…")
 
 
 def correction(error: BotError, asked: Asked, table: Table) -> str:
     """A whole command to copy that parses: the line mended word by word, else an example."""
     typed, parsed = asked.typed, asked.parsed
+    meant = table.command(typed, asked.start)
     current: BotError | None = error
     for _ in range(TRIES):
         if current is None:
-            return typed.strip()
-        if current.example:
-            return _with_prefix(current.example, asked.prefix)
+            return typed.strip() if _is_meant(typed, meant, asked, table) else example_of(asked, table)
+        if current.example and current.instead is None:
+            return _own(current.example, asked, table)
+        if isinstance(error, UnknownNoun) and current.instead is None:
+            # Only the noun was mended: the words behind it may be far from what its example says.
+            return _help_on(typed, asked, table)
         mended = _mended(typed, current, parsed, table, asked)
         if mended is None or mended == typed:
             break
         typed = mended
         current, parsed = _next_error(typed, asked, table)
     return example_of(asked, table)
+
+
+def _is_meant(typed: str, meant: Command | None, asked: Asked, table: Table) -> bool:
+    """Whether it is still the command that was meant; one that lost words may have become another."""
+    lost_words = len(typed.split()) < len(asked.typed.split())
+    return meant is None or not lost_words or table.command(typed, asked.start) is meant
+
+
+def _help_on(typed: str, asked: Asked, table: Table) -> str:
+    command = table.command(typed, asked.start)
+    return _own(f"!help {command.path[0]}" if command else "!help", asked, table)
+
+
+def _own(command: str, asked: Asked, table: Table) -> str:
+    """A command of ours, in the words of the reader and with the prefix of the room."""
+    return table.spelled(command, asked.reader.language, asked.prefix)
 
 
 def _mended(typed: str, error: BotError, parsed: Parsed | None, table: Table, asked: Asked) -> str | None:
@@ -93,8 +119,11 @@ def _mended(typed: str, error: BotError, parsed: Parsed | None, table: Table, as
     before, after = typed[: span[0]], typed[span[1] :]
     if not instead:
         return before.rstrip() + after
-    gap = " " if before and not before[-1].isspace() and span[0] == span[1] else ""
-    return f"{before}{gap}{_quoted(instead, parsed, error)}{after}"
+    if span[0] != span[1]:
+        return f"{before}{_quoted(instead, parsed, error)}{after}"
+    gap = " " if before and not before[-1].isspace() else ""
+    end = " " if after and not after[0].isspace() else ""
+    return f"{before}{gap}{_quoted(instead, parsed, error)}{end}{after}"
 
 
 def _quoted(instead: str, parsed: Parsed | None, error: BotError) -> str:
@@ -108,11 +137,17 @@ def _from_example(error: BotError, command: Command | None, asked: Asked, table:
     if command is None or error.argument is None:
         return None
     parameter = next((each for each in grammar(command) if each.name == error.argument), None)
+    if parameter and parameter.letter and parameter.letter in asked.recent:
+        return asked.recent[parameter.letter]
+    if parameter and isinstance(parameter.default, Enum):
+        return word_for(parameter.default, asked.reader.language)
     for example in command.examples:
         parsed = None if example.refused else parsed_example(example.typed, table)
         if parameter is None or parsed is None or parameter.name not in parsed.spans:
             continue
         start, end = parsed.spans[parameter.name]
+        if start == end:
+            continue
         value = example.typed[start:end]
         if parameter.choices and not parameter.many:
             value = word_for(parsed.named[parameter.name], asked.reader.language)
@@ -145,9 +180,5 @@ def example_of(asked: Asked, table: Table) -> str:
     command = table.command(asked.typed, asked.start)
     if command:
         good = next((each.typed for each in command.examples if not each.refused), None)
-        return _with_prefix(good or f"!help {' '.join(command.path)}", asked.prefix)
-    return f"{asked.prefix}help"
-
-
-def _with_prefix(example: str, prefix: str) -> str:
-    return prefix + example[1:] if example.startswith("!") else example
+        return _own(good or f"!help {' '.join(command.path)}", asked, table)
+    return _own("!help", asked, table)
