@@ -232,6 +232,11 @@ class Session:
         """Whether our own chain holds and nobody else's device is on our account; if not, we do not send."""
         return self._sender.chain_ok
 
+    @property
+    def state(self) -> str:
+        """How the sync is: starting, syncing, unreachable or ended."""
+        return self._sync.state
+
     def members(self, room_id: str) -> dict[str, str]:
         """Who is in the room now: user id to `join` or `invite`; empty if we are not in it."""
         room = self._rooms.joined(room_id)

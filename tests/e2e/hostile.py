@@ -190,6 +190,10 @@ class Hostile:
             "session_key": group.session_key.to_base64(),
         }
 
+    def renew(self) -> None:
+        """Begin a new Megolm session."""
+        self.group = GroupSession()
+
     async def share(self, room_id: str, user_id: str, device_id: str, **wrong: Any) -> None:
         """Give a device the key of our Megolm session."""
         await self.olm(user_id, device_id, "m.room_key", self.room_key(room_id), **wrong)

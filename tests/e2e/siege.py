@@ -35,6 +35,7 @@ class Siege:
         self._task: asyncio.Task[None] | None = None
         self.rows: list[Received] = []
         self.meddler = Meddler(homeserver.url)
+        self.circle: Circle = EnrolledCircle()
         self.bot: Session
         self.anna: Session
         self.room_id = ""
@@ -55,7 +56,7 @@ class Siege:
     async def _begin(self) -> None:
         await self._stack.enter_async_context(self.meddler)
         bot, anna = await self.register("bot"), await self.register("anna")
-        self._bots = await self.database("bot")
+        self.bots = await self.database("bot")
         await self.enrol(anna, "admin")
         await self.start(bot)
         database = await self.database("anna")
@@ -87,15 +88,33 @@ class Siege:
     async def enrol(self, user_id: str, role: str = "officer") -> None:
         """Make someone an active member; the identity is pinned at first sight."""
         now = clock.now()
-        async with self._bots.transaction() as tx:
+        async with self.bots.transaction() as tx:
             member = Member(user_id, "RCMP", None, None, None, "active", None, None, None, user_id, now)
             await tx.members.enrol(member)
             await tx.members.grant(user_id, role, "RCMP", by=user_id, now=now)
 
+    async def enrol_role(self, user_id: str, role: str) -> None:
+        """Give a member one more role."""
+        async with self.bots.transaction() as tx:
+            await tx.members.grant(user_id, role, "RCMP", by=user_id, now=clock.now())
+
+    async def token(self) -> str:
+        """The bot's access token, as its database keeps it."""
+        async with self.bots.transaction() as tx:
+            token = await tx.crypto.value("token")
+        assert token is not None
+        return token.decode()
+
+    async def ended(self) -> None:
+        """Wait for the bot's loop to end; raises what ended it."""
+        assert self._task is not None
+        async with asyncio.timeout(DEADLINE):
+            await self._task
+
     async def start(self, bot: str | None = None) -> None:
         """Start the bot, anew after `stop`."""
         account = Account(self.meddler.url, bot or self.bot.user_id, PASSWORD)
-        self.bot = await Session.open(self._bots, account, EnrolledCircle(), self._patience)
+        self.bot = await Session.open(self.bots, account, self.circle, self._patience)
         self.bot.on_received = self._arrived.set
         self._task = asyncio.create_task(self.bot.run())
         await self.bot.synced()
@@ -139,16 +158,22 @@ class Siege:
 
     async def row(self, event_id: str) -> Received:
         """The inbox row of this event, when it is there."""
-        return await self.expect(None, lambda row: row.event_id == event_id)
+        return await self.expect(event_id=event_id)
 
     async def expect(
-        self, kind: str | None, fits: Callable[[Received], bool] = lambda row: True, **content: Any
+        self,
+        kind: str | None = None,
+        *,
+        room_id: str | None = None,
+        event_id: str | None = None,
+        **content: Any,
     ) -> Received:
-        """The first row of this kind with this content, now or when it comes."""
+        """The first row of this kind, place and content, now or when it comes."""
 
         def wanted(row: Received) -> bool:
             same = all(row.content.get(name) == value for name, value in content.items())
-            return kind in (None, row.kind) and same and fits(row)
+            here = room_id in (None, row.room_id) and event_id in (None, row.event_id)
+            return kind in (None, row.kind) and here and same
 
         try:
             async with asyncio.timeout(DEADLINE):
@@ -170,7 +195,7 @@ class Siege:
         assert set(row.content) == {"reason", "device_id", "event_type"}
 
     async def _collect(self) -> None:
-        async with self._bots.transaction() as tx:
+        async with self.bots.transaction() as tx:
             fresh = await tx.inbox.unhandled(1000)
             for row in fresh:
                 await tx.inbox.mark_handled(row.event_id, clock.now())
