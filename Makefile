@@ -1,6 +1,6 @@
 # make run    the bot and its own homeserver, with a prompt in this terminal
 # make demo   a guided tour on a throw-away homeserver
-# make test   all tests            make check   all linters
+# make test   all tests            make check   all linters          make bench   figures, beside a floor
 # make lock   resolve requirements/*.in again (make lock UPGRADE=1 takes newer releases)
 # make migration NAME=what_changes   write the step from the tables so far to those in the code
 #
@@ -10,7 +10,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
-.PHONY: run demo test check lock lock-python lock-js migration clean
+.PHONY: run demo test check bench lock lock-python lock-js migration clean
 
 export TANDEM_DATA ?= $(CURDIR)/data
 VENV := .venv
@@ -35,6 +35,9 @@ demo: $(VENV)/.run
 
 test: $(VENV)/.test $(JS)/node_modules/.installed
 	@$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/.test
+	@$(BIN)/python -m tests.bench
 
 check: $(VENV)/.test
 	@$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """Encryption state: the device's own secrets, its sessions, what is known of other devices and of rooms."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -190,8 +191,11 @@ class Crypto:
             await self._put(crypto_values, {"name": name, "value": value})
 
     async def forget_device(self) -> None:
-        """Drop all that belongs to the signed-in device; identity, pins and received keys stay."""
-        for name in ("account", "token", "device_id", "since"):
+        """Drop all that belongs to the signed-in device; identity, pins and received keys stay.
+
+        So does the place in the sync: what was said meanwhile is still taken in, if only to ask for it again.
+        """
+        for name in ("account", "token", "device_id", "published"):
             await self.set_value(name, None)
         for table in (olm_sessions, megolm_outbound):
             await self._connection.execute(delete(table))
@@ -214,6 +218,11 @@ class Crypto:
             .order_by(table.used_at)
         )
         return {row[0]: (row[1], row[2]) for row in await self._connection.execute(query)}
+
+    async def with_olm_session(self, sender_keys: list[str]) -> set[str]:
+        """Those of these device keys with which there is a session."""
+        query = select(olm_sessions.c.sender_key).where(olm_sessions.c.sender_key.in_(sender_keys))
+        return set((await self._connection.execute(query)).scalars())
 
     async def save_olm_sessions(self, rows: list[tuple[str, str, bytes, datetime]]) -> None:
         """Keep sessions: device key, session id, pickle, when it last received or was made."""
@@ -262,17 +271,16 @@ class Crypto:
         return OutboundSession(*row) if row else None
 
     async def save_outbound(self, session: OutboundSession) -> None:
-        """Keep our session for its room."""
+        """Keep a new session for its room."""
         await self._put(megolm_outbound, dict(vars(session)))
 
-    async def mark_shared(
-        self, room_id: str, session_id: str, shared: dict[str, dict[str, str]], withheld: list[str]
-    ) -> None:
-        """Who has our session now; nothing if it was ended meanwhile."""
+    async def change_outbound(self, session: OutboundSession, *columns: str) -> None:
+        """Write these columns of a session anew; nothing if it was ended meanwhile."""
+        table = megolm_outbound.c
         statement = (
             update(megolm_outbound)
-            .where(megolm_outbound.c.room_id == room_id, megolm_outbound.c.session_id == session_id)
-            .values(shared_with=shared, withheld_from=withheld)
+            .where(table.room_id == session.room_id, table.session_id == session.session_id)
+            .values({name: getattr(session, name) for name in columns})
         )
         await self._connection.execute(statement)
 
@@ -299,15 +307,21 @@ class Crypto:
         query = select(*columns).where(device_lists.c.user_id.in_(users))
         return {row[0]: DeviceList(*row) for row in await self._connection.execute(query)}
 
+    async def fresh_device_lists(self, users: Sequence[str]) -> set[str]:
+        """Those of these users whose devices are known and were not said to have changed."""
+        table = device_lists.c
+        query = select(table.user_id).where(table.user_id.in_(users), table.outdated.is_(False))
+        return set((await self._connection.execute(query)).scalars())
+
     async def identity(self, user_id: str) -> str | None:
         """The valid master key that the homeserver last showed for this user; None if none was seen."""
         query = select(device_lists.c.document).where(device_lists.c.user_id == user_id)
         document = (await self._connection.execute(query)).scalar_one_or_none()
         return None if document is None else document.get("master")
 
-    async def save_device_list(self, known: DeviceList) -> None:
+    async def save_device_lists(self, known: Sequence[DeviceList]) -> None:
         """Keep what was learnt."""
-        await self._put(device_lists, dict(vars(known)))
+        await self._put(device_lists, *(dict(vars(each)) for each in known))
 
     async def outdate_devices(self, users: list[str]) -> None:
         """These users' devices must be asked for again; None of them need be tracked."""
@@ -355,9 +369,14 @@ class Crypto:
         """Keep the encrypted form until it is sent."""
         await self._put(sealed_messages, dict(vars(message)))
 
-    async def unseal(self, txn_id: str) -> None:
-        """The homeserver has it."""
-        await self._connection.execute(delete(sealed_messages).where(sealed_messages.c.txn_id == txn_id))
+    async def all_sealed(self) -> list[str]:
+        """The transaction ids of all that is kept encrypted."""
+        return list((await self._connection.execute(select(sealed_messages.c.txn_id))).scalars())
+
+    async def unseal(self, txn_ids: Iterable[str]) -> None:
+        """The homeserver has these."""
+        gone = sealed_messages.c.txn_id.in_(list(txn_ids))
+        await self._connection.execute(delete(sealed_messages).where(gone))
 
     async def _put(self, table: Table, *rows: dict[str, Any]) -> None:
         """Insert rows or replace those with the same key."""

@@ -1,6 +1,6 @@
 """Members: who is enrolled, for which agency, with which pinned identity; and their grants."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -107,6 +107,12 @@ class Members:
             Member(*row)
             for row in await self._connection.execute(query.order_by(members.c.agency, members.c.user_id))
         ]
+
+    async def standings(self, user_ids: Sequence[str]) -> dict[str, tuple[str, str | None]]:
+        """For those of these users who were ever enrolled: their state and the pinned master key."""
+        columns = (members.c.user_id, members.c.state, members.c.master_key)
+        query = select(*columns).where(members.c.user_id.in_(user_ids))
+        return {row[0]: (row[1], row[2]) for row in await self._connection.execute(query)}
 
     async def enrol(self, member: Member) -> bool:
         """Add the member, or bring a removed one back; False if one in another state is there already."""

@@ -84,7 +84,7 @@ class Office:
         """The homeserver shows this identity."""
         async with self.story.database.transaction() as tx:
             document: dict[str, Any] = {"master": master, "devices": []}
-            await tx.crypto.save_device_list(DeviceList(user_id, False, document, None))
+            await tx.crypto.save_device_lists([DeviceList(user_id, False, document, None)])
 
     async def member(self, user_id: str) -> Member:
         """A member as stored."""

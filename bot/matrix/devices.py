@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from bot.kernel import clock
 from bot.matrix.api import Homeserver
 from bot.matrix.identities import merge, read_identity
 from bot.matrix.rooms import Rooms
-from bot.matrix.trust import Circle, Identity, Reason, distrust
+from bot.matrix.together import one_ahead
+from bot.matrix.trust import Circle, Identity, Reason, Standing, distrust
 from bot.matrix.wire import Json, obj
 from storage.crypto import DeviceList
 from storage.inbox import Received
@@ -17,7 +18,7 @@ from storage.transaction import Database, Transaction
 
 log = logging.getLogger(__name__)
 
-USERS_A_QUERY = 250  # as matrix-sdk-crypto
+USERS_A_QUERY = 25  # while one answer is checked, the homeserver works on the next
 RETRY = timedelta(seconds=60)  # before a user whose homeserver did not answer is asked for again
 VANISHED = "none"
 
@@ -51,52 +52,49 @@ class Devices:
         A user whose homeserver does not answer keeps the devices known so far and is asked for later.
         """
         added = False
+
+        async def learn(asked: tuple[dict[str, int], Json]) -> None:
+            nonlocal added
+            before, answer = asked
+            shown = await asyncio.to_thread(_identities, list(before), answer)
+            async with self._ratchets, self._database.transaction() as tx:
+                added |= await self._learn(tx, before, shown)
+
         async with self._asking:
-            wanted = await self._outdated(sorted(set(users)))
-            for start in range(0, len(wanted), USERS_A_QUERY):
-                chunk = wanted[start : start + USERS_A_QUERY]
-                before = {user: self._changes.get(user, 0) for user in chunk}
-                answer = await self._server.keys_query(chunk)
-                async with self._ratchets, self._database.transaction() as tx:
-                    added |= await self._learn(tx, before, answer)
+            async with self._database.transaction() as tx:
+                wanted = await self.outdated(tx, sorted(set(users)))
+            starts = range(0, len(wanted), USERS_A_QUERY)
+            await one_ahead((self._ask(wanted[at : at + USERS_A_QUERY]) for at in starts), learn)
         return added
 
-    async def _outdated(self, users: list[str]) -> list[str]:
-        async with self._database.transaction() as tx:
-            known = await tx.crypto.device_lists(users)
+    async def outdated(self, tx: Transaction, users: Sequence[str]) -> list[str]:
+        """Those of these users who must be asked for before their devices may count."""
+        fresh = await tx.crypto.fresh_device_lists(users)
         now = clock.now()
-        return [
-            user
-            for user in users
-            if (user not in known or known[user].outdated) and self._not_before.get(user, now) <= now
-        ]
+        return [user for user in users if user not in fresh and self._not_before.get(user, now) <= now]
 
-    async def _learn(self, tx: Transaction, before: dict[str, int], answer: Json) -> bool:
-        known = await tx.crypto.device_lists(list(before))
-        added = False
-        for position, (user, changes) in enumerate(before.items()):
-            if user not in obj(answer.get("device_keys")) and user not in obj(answer.get("master_keys")):
-                self._not_before[user] = clock.now() + RETRY
-                log.warning("devices.unanswered user=%s", user)
-                continue
-            old = known.get(user)
-            new = read_identity(user, answer)
-            if old is not None:
-                new = merge(Identity.of(user, old.document), new)
-            violation = await self._violation(tx, new)
-            outdated = self._changes.get(user, 0) != changes
-            await tx.crypto.save_device_list(DeviceList(user, outdated, new.document(), violation))
+    async def _ask(self, users: list[str]) -> tuple[dict[str, int], Json]:
+        """What the homeserver says of these users, with how often each was said to have changed before it."""
+        before = {user: self._changes.get(user, 0) for user in users}
+        return before, await self._server.keys_query(users)
+
+    async def _learn(self, tx: Transaction, before: dict[str, int], shown: list[Identity]) -> bool:
+        known = await tx.crypto.device_lists([identity.user_id for identity in shown])
+        merged = [_merged(known.get(new.user_id), new) for new in shown]
+        standings = await self._circle.see(tx, merged)
+        added, lists = False, []
+        for new in merged:
+            user, old = new.user_id, known.get(new.user_id)
+            violation = _violation(standings[user], new)
+            outdated = self._changes.get(user, 0) != before[user]
+            lists.append(DeviceList(user, outdated, new.document(), violation))
             if violation is not None and (old is None or old.violation != violation):
                 added |= await self._report(tx, new, violation)
-            if position % 20 == 19:
-                await asyncio.sleep(0)
+        await tx.crypto.save_device_lists(lists)
+        for user in before.keys() - {identity.user_id for identity in shown}:
+            self._not_before[user] = clock.now() + RETRY
+            log.warning("devices.unanswered user=%s", user)
         return added
-
-    async def _violation(self, tx: Transaction, identity: Identity) -> str | None:
-        standing = await self._circle.see(tx, identity)
-        if distrust(standing, identity) is not Reason.IDENTITY_CHANGED:
-            return None
-        return identity.master or VANISHED
 
     async def _report(self, tx: Transaction, identity: Identity, violation: str) -> bool:
         user, now = identity.user_id, clock.now()
@@ -107,3 +105,19 @@ class Devices:
         content = {"user_id": user, "old": standing.pin, "new": identity.master}
         event_id = f"violation:{user}:{violation}:{now.isoformat()}"
         return await tx.inbox.add(Received(event_id, "", user, "violation", content, now, now))
+
+
+def _identities(users: list[str], answer: Json) -> list[Identity]:
+    """Those of these users whose homeserver has answered; some milliseconds for a hundred devices."""
+    devices, masters = obj(answer.get("device_keys")), obj(answer.get("master_keys"))
+    return [read_identity(user, answer) for user in users if user in devices or user in masters]
+
+
+def _merged(old: DeviceList | None, new: Identity) -> Identity:
+    return merge(Identity.of(new.user_id, old.document), new) if old else new
+
+
+def _violation(standing: Standing, identity: Identity) -> str | None:
+    if distrust(standing, identity) is not Reason.IDENTITY_CHANGED:
+        return None
+    return identity.master or VANISHED

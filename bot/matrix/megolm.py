@@ -100,15 +100,16 @@ class Megolm:
             "session_key": ratchet.session_key.to_base64(),
         }
 
-    async def encrypt(self, tx: Transaction, room_id: str, session_id: str, plaintext: bytes) -> str | None:
+    async def encrypt(self, tx: Transaction, session: OutboundSession, plaintext: bytes) -> str | None:
         """One message; the ratchet that moved on is in the transaction. None if the session was ended."""
-        session = await tx.crypto.outbound(room_id)
-        if session is None or session.session_id != session_id:
+        current = await tx.crypto.outbound(session.room_id)
+        if current is None or current.session_id != session.session_id:
             return None
-        ratchet = GroupSession.from_pickle(session.pickle.decode(), self._key)
+        ratchet = GroupSession.from_pickle(current.pickle.decode(), self._key)
         ciphertext: str = ratchet.encrypt(plaintext).to_base64()
         pickle = ratchet.pickle(self._key).encode()
-        await tx.crypto.save_outbound(replace(session, pickle=pickle, messages=session.messages + 1))
+        moved = replace(current, pickle=pickle, messages=current.messages + 1)
+        await tx.crypto.change_outbound(moved, "pickle", "messages")
         return ciphertext
 
 

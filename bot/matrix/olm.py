@@ -1,6 +1,7 @@
 """Olm: the device's account, its published keys, and one-to-one sessions with other devices."""
 
 import asyncio
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ from vodozemac import Account, AnyOlmMessage, Curve25519PublicKey, PreKeyMessage
 
 from bot.kernel import clock
 from bot.matrix.api import Homeserver
-from bot.matrix.canonical import canonical, decode64, encode64, is_key, is_signed, signable
+from bot.matrix.canonical import decode64, encode64, is_key, is_signed, signable
 from bot.matrix.identities import MEGOLM, OLM
 from bot.matrix.trust import Device, Owner
 from bot.matrix.wire import Json, Malformed, need, number, obj, parse_plaintext
@@ -43,7 +44,7 @@ class OlmMachine:
         self.pickle_key = pickle_key
         self.curve25519: str = account.curve25519_key.to_base64()
         self.ed25519: str = account.ed25519_key.to_base64()
-        self._signer = account  # its signing key never changes; all else is read from the database
+        self._signer = account  # its two identity keys never change; all else is read from the database
         self.device_keys = self._signed_device_keys()
 
     @classmethod
@@ -178,24 +179,61 @@ class OlmMachine:
                 check_sender_device_keys(owner, obj(payload[name]))
         return OlmPayload(owner, need(payload.get("type")), obj(payload.get("content")))
 
-    async def encrypt(self, tx: Transaction, messages: list[tuple[Device, str, Json]]) -> list[Json | None]:
-        """For each message its to-device content, or None where there is no session with the device."""
-        known = await tx.crypto.latest_olm_sessions([device.curve25519 for device, _, _ in messages])
-        sealed: list[Json | None] = []
-        rows = []
-        for device, kind, content in messages:
-            found = known.get(device.curve25519)
-            if found is None:
-                sealed.append(None)
-                continue
-            session = Session.from_pickle(found[1].decode(), self.pickle_key)
-            sealed.append(self._seal(session, device, kind, content))
+    async def encrypt(
+        self, database: Database, devices: list[Device], kind: str, content: Json, claimed: Json
+    ) -> list[Json | None]:
+        """The to-device content for each device; None where there is no session and no key to begin one.
+
+        `claimed` is an answer of /keys/claim. Takes the lock itself; the ratchets are committed before it
+        returns, so that after a crash no step of one is used for a second message.
+        """
+        async with self.lock, database.transaction() as tx:
+            known = await tx.crypto.latest_olm_sessions([device.curve25519 for device in devices])
+            # Half a millisecond each: the loop goes on meanwhile.
+            sealed, used = await asyncio.to_thread(self._seal_all, devices, kind, content, known, claimed)
+            await tx.crypto.save_olm_sessions(
+                [(key, *session, clock.now()) for key, session in used.items() if key not in known]
+            )
             # When a session last *received* decides which one is used, so that both ends agree.
-            rows.append((device.curve25519, session.session_id, session.pickle(self.pickle_key).encode()))
-            if len(sealed) % 10 == 0:
-                await asyncio.sleep(0)
-        await tx.crypto.update_olm_sessions(rows)
+            await tx.crypto.update_olm_sessions(
+                [(key, *session) for key, session in used.items() if key in known]
+            )
         return sealed
+
+    def _seal_all(
+        self,
+        devices: list[Device],
+        kind: str,
+        content: Json,
+        known: dict[str, tuple[str, bytes]],
+        claimed: Json,
+    ) -> tuple[list[Json | None], dict[str, tuple[str, bytes]]]:
+        """The messages, and by device key the id and pickle of each session that was used."""
+        sealed: list[Json | None] = []
+        used: dict[str, tuple[str, bytes]] = {}
+        for device in devices:
+            session = self._session_with(device, known, claimed)
+            sealed.append(None if session is None else self._seal(session, device, kind, content))
+            if session is not None:
+                used[device.curve25519] = session.session_id, session.pickle(self.pickle_key).encode()
+        return sealed, used
+
+    def _session_with(
+        self, device: Device, known: dict[str, tuple[str, bytes]], claimed: Json
+    ) -> Session | None:
+        """The session we have, else a new one; None for a device with a bad one-time key, or none (S5)."""
+        if device.curve25519 in known:
+            return Session.from_pickle(known[device.curve25519][1].decode(), self.pickle_key)
+        offered = obj(obj(claimed.get("one_time_keys")).get(device.user_id))
+        key = claimed_key(device, obj(offered.get(device.device_id)))
+        if key is None:
+            return None
+        try:
+            return self._signer.create_outbound_session(
+                Curve25519PublicKey.from_base64(device.curve25519), Curve25519PublicKey.from_base64(key)
+            )
+        except ValueError:
+            return None
 
     def _seal(self, session: Session, device: Device, kind: str, content: Json) -> Json:
         payload = {
@@ -207,37 +245,12 @@ class OlmMachine:
             "keys": {"ed25519": self.ed25519},
             "sender_device_keys": self.device_keys,
         }
-        message_type, body = session.encrypt(canonical(payload)).to_parts()
+        message_type, body = session.encrypt(json.dumps(payload).encode()).to_parts()
         return {
             "algorithm": OLM,
             "sender_key": self.curve25519,
             "ciphertext": {device.curve25519: {"type": message_type, "body": encode64(body)}},
         }
-
-    async def without_session(self, tx: Transaction, devices: list[Device]) -> list[Device]:
-        """Those devices for which a one-time key must be claimed first."""
-        known = await tx.crypto.latest_olm_sessions([device.curve25519 for device in devices])
-        return [device for device in devices if device.curve25519 not in known]
-
-    async def begin_sessions(self, tx: Transaction, devices: list[Device], answer: Json) -> None:
-        """New sessions from an answer of /keys/claim; a device with a bad key is left out alone (S5)."""
-        account, rows = await self._account(tx), []
-        claimed = obj(answer.get("one_time_keys"))
-        for position, device in enumerate(devices):
-            key = claimed_key(device, obj(obj(claimed.get(device.user_id)).get(device.device_id)))
-            if key is None:
-                continue
-            try:
-                session = account.create_outbound_session(
-                    Curve25519PublicKey.from_base64(device.curve25519), Curve25519PublicKey.from_base64(key)
-                )
-            except ValueError:
-                continue
-            pickle = session.pickle(self.pickle_key).encode()
-            rows.append((device.curve25519, session.session_id, pickle, clock.now()))
-            if position % 10 == 9:
-                await asyncio.sleep(0)
-        await tx.crypto.save_olm_sessions(rows)
 
     @staticmethod
     async def claim(server: Homeserver, devices: list[Device]) -> Json:

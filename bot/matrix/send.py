@@ -12,10 +12,10 @@ from bot.matrix.identities import MEGOLM
 from bot.matrix.megolm import Megolm
 from bot.matrix.olm import OlmMachine
 from bot.matrix.rooms import Room, Rooms
-from bot.matrix.sharing import Sharing
+from bot.matrix.sharing import SHARED, Sharing
 from bot.matrix.wire import Json, Malformed, obj, objects, text
-from storage.crypto import SealedMessage
-from storage.transaction import Database
+from storage.crypto import OutboundSession, SealedMessage
+from storage.transaction import Database, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -46,22 +46,27 @@ class Sender:
         self._rooms = rooms
         self._own_master = own_master
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._sealed: set[str] = set()  # transaction ids of what is kept encrypted
+        self._sent: set[str] = set()  # those that need not be kept any longer
         self.chain_ok = True
+
+    async def load(self) -> None:
+        """Take up what an earlier process has encrypted and may have sent."""
+        async with self._database.transaction() as tx:
+            self._sealed = set(await tx.crypto.all_sealed())
 
     async def send(self, room_id: str, content: Json, txn_id: str, event_type: str) -> str:
         """Encrypt and send; the event's id. SendRefused if we must not, MatrixError if it failed."""
         async with self._locks[room_id]:
-            async with self._database.transaction() as tx:
-                sealed = await tx.crypto.sealed(txn_id)
-            body = sealed.body if sealed else await self._seal(room_id, content, txn_id, event_type)
+            body = await self._kept(txn_id) or await self._seal(room_id, content, txn_id, event_type)
             try:
                 event_id = await self._server.send(room_id, "m.room.encrypted", body, txn_id)
             except Rejected as error:
                 if error.errcode not in NEVER:
                     raise
-                await self._forget(txn_id)
+                self._sent.add(txn_id)
                 raise SendRefused(error.errcode, permanent=True) from error
-            await self._forget(txn_id)
+            self._sent.add(txn_id)
         log.info("message.sent event=%s", event_id)
         return event_id
 
@@ -80,6 +85,33 @@ class Sender:
                 return text(event.get("event_id"))
         return None
 
+    async def make_ready(self, room_id: str) -> None:
+        """Bring the keys for the room's next message to all who may read it, ahead of need."""
+        async with self._locks[room_id]:
+            session = await self._sharing.prepare(await self._encrypted_room(room_id), self._own_master)
+            async with self._machine.lock, self._database.transaction() as tx:
+                await tx.crypto.change_outbound(session, *SHARED)
+
+    async def close(self) -> None:
+        """Forget what need not be kept any longer."""
+        async with self._database.transaction() as tx:
+            await self._forget_sent(tx)
+
+    async def _kept(self, txn_id: str) -> str | None:
+        """What was encrypted before under this transaction id."""
+        if txn_id not in self._sealed:
+            return None
+        async with self._database.transaction() as tx:
+            sealed = await tx.crypto.sealed(txn_id)
+        return sealed.body if sealed else None
+
+    async def _forget_sent(self, tx: Transaction) -> None:
+        """With the next message: a transaction of its own would make every answer wait for it."""
+        gone = set(self._sent)
+        await tx.crypto.unseal(gone)
+        self._sent -= gone
+        self._sealed -= gone
+
     async def _seal(self, room_id: str, content: Json, txn_id: str, event_type: str) -> str:
         room = await self._encrypted_room(room_id)
         try:
@@ -89,8 +121,8 @@ class Sender:
         if len(plaintext) > LARGEST_CONTENT * 3 // 4:  # base64 adds a third
             raise SendRefused("too_large", permanent=True)
         for _ in range(ATTEMPTS):
-            session_id = await self._sharing.prepare(room, self._own_master)
-            body = await self._encrypt(room_id, session_id, plaintext, content, txn_id)
+            session = await self._sharing.prepare(room, self._own_master)
+            body = await self._encrypt(session, plaintext, content, txn_id)
             if body is not None:
                 return body
         raise SendRefused("session_ended", permanent=False)
@@ -122,16 +154,16 @@ class Sender:
             await self._rooms.save(tx)
 
     async def _encrypt(
-        self, room_id: str, session_id: str, plaintext: bytes, content: Json, txn_id: str
+        self, session: OutboundSession, plaintext: bytes, content: Json, txn_id: str
     ) -> str | None:
         async with self._machine.lock, self._database.transaction() as tx:
-            ciphertext = await self._megolm.encrypt(tx, room_id, session_id, plaintext)
+            ciphertext = await self._megolm.encrypt(tx, session, plaintext)
             if ciphertext is None:
                 return None
             sealed: Json = {
                 "algorithm": MEGOLM,
                 "ciphertext": ciphertext,
-                "session_id": session_id,
+                "session_id": session.session_id,
                 "sender_key": self._machine.curve25519,
                 "device_id": self._machine.device_id,
             }
@@ -139,9 +171,8 @@ class Sender:
                 sealed["m.relates_to"] = content["m.relates_to"]  # the homeserver groups threads and edits
             body = canonical(sealed).decode()
             # Ratchet and bytes commit together, before they leave.
-            await tx.crypto.seal(SealedMessage(txn_id, room_id, body, clock.now()))
+            await tx.crypto.seal(SealedMessage(txn_id, session.room_id, body, clock.now()))
+            await tx.crypto.change_outbound(session, *SHARED)
+            await self._forget_sent(tx)
+        self._sealed.add(txn_id)
         return body
-
-    async def _forget(self, txn_id: str) -> None:
-        async with self._database.transaction() as tx:
-            await tx.crypto.unseal(txn_id)

@@ -24,7 +24,7 @@ from bot.matrix.send import Sender
 from bot.matrix.sharing import Sharing
 from bot.matrix.sync import Sync
 from bot.matrix.trust import Circle
-from bot.matrix.wire import Json, number, obj
+from bot.matrix.wire import Json
 from storage.members import ACTIVE
 from storage.transaction import Database
 
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 PATIENCE = timedelta(seconds=30)  # how long an event that cannot be decrypted waits for its key
 SHOWN_WITHIN = 20.0  # seconds until the sync must show a room that we made or joined
 INVITE_RETRY = 5.0  # seconds
+PUBLISHED = "published"
 
 
 class Session:
@@ -78,15 +79,12 @@ class Session:
             user_id, device_id = await sign_in(database, server, account)
             machine = await OlmMachine.open(database, user_id, device_id)
             signing = CrossSigning(database, server, user_id)
-            counts = obj((await server.keys_upload({})).get("one_time_key_counts"))
-            body = await _first_keys(database, machine, number(counts.get("signed_curve25519")) or 0)
-            await server.keys_upload(body)
-            async with database.transaction() as tx:
-                await machine.keys_were_published(tx)
+            await _publish_device(database, server, machine)
             foreign = await signing.bootstrap(machine.device_keys, machine.sign, account.password)
             session = cls(database, server, machine, circle, signing, patience)
             session._alarm(foreign)
             await session._sync.load()
+            await session._sender.load()
         except BaseException:
             await server.close()
             raise
@@ -122,6 +120,10 @@ class Session:
                 await asyncio.sleep(INVITE_RETRY * clock.jitter(0.8, 1.2))
                 continue
             await self._round_after(rounds)
+
+    async def next_round(self) -> None:
+        """Wait until one more round of sync is done."""
+        await self._round_after(self._sync.rounds)
 
     async def _round_after(self, rounds: int) -> None:
         async with self._sync.round_done:
@@ -269,14 +271,22 @@ class Session:
 
     async def close(self) -> None:
         """End the connections; a running `run` must have been cancelled before."""
-        await self._server.close()
+        try:
+            await self._sender.close()
+        finally:
+            await self._server.close()
 
 
-async def _first_keys(database: Database, machine: OlmMachine, on_server: int) -> Json:
-    """What a start publishes: on the device's first one also a fallback key; the sync tells of later ones."""
+async def _publish_device(database: Database, server: Homeserver, machine: OlmMachine) -> None:
+    """A new device's first keys, a fallback key among them; later ones are published as the sync asks."""
     async with database.transaction() as tx:
-        is_new = await tx.crypto.value("since") is None
-        return await machine.keys_to_publish(tx, on_server, fallback_used=is_new)
+        if await tx.crypto.value(PUBLISHED) is not None:
+            return
+        body = await machine.keys_to_publish(tx, on_server=0, fallback_used=True)
+    await server.keys_upload(body)
+    async with database.transaction() as tx:
+        await machine.keys_were_published(tx)
+        await tx.crypto.set_value(PUBLISHED, b"1")
 
 
 def _room_body(name: str | None, invite: list[str], *, encrypted: bool) -> Json:

@@ -1,17 +1,20 @@
 """Who gets the key of a room: our own routine, which fails closed and leaves no lock behind."""
 
+import asyncio
 import logging
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from bot.kernel import clock
 from bot.matrix.api import Homeserver
 from bot.matrix.devices import Devices
-from bot.matrix.errors import MatrixError
+from bot.matrix.errors import MatrixError, SendRefused
 from bot.matrix.identities import MEGOLM
 from bot.matrix.megolm import Megolm
 from bot.matrix.olm import OlmMachine
 from bot.matrix.rooms import Room
+from bot.matrix.together import one_ahead, together
 from bot.matrix.trust import Circle, Device, Identity, Standing, withhold
 from bot.matrix.wire import Json
 from storage.crypto import OutboundSession
@@ -20,9 +23,11 @@ from storage.transaction import Database, Transaction
 
 log = logging.getLogger(__name__)
 
-RECIPIENTS = 250  # to-device messages in one request, as matrix-sdk-crypto; R21 demands at least 100
+RECIPIENTS = 125  # in one request; R21 demands 100. Small enough that the last batch keeps nobody waiting
 SILENT_FOR = timedelta(minutes=5)  # a device without one-time keys is not asked again before
 NO_OLM = "m.no_olm"
+SHARED = ("shared_with", "withheld_from")
+ROUNDS = 3  # of asking for devices that change while they are asked for
 
 
 @dataclass(frozen=True)
@@ -60,23 +65,28 @@ class Sharing:
         self._circle = circle
         self._silent_until: dict[str, datetime] = {}
 
-    async def prepare(self, room: Room, own_master: str) -> str:
-        """The id of a session that all who may read have; MatrixError if one could not be given it.
+    async def prepare(self, room: Room, own_master: str) -> OutboundSession:
+        """A session that all who may read have; MatrixError if one could not be given it.
 
-        The caller holds the room's lock.
+        The caller holds the room's lock, and keeps `shared_with` and `withheld_from` if they are new.
         """
-        await self._devices.refresh([*room.audience(), self._machine.user_id])
-        async with self._machine.lock, self._database.transaction() as tx:
-            audience = await self._audience(tx, room, own_master)
-            session = await self._megolm.current(tx, room.room_id, audience.keys(), room.limits)
-        missing = [device for device in audience.allowed if not _has(session, device)]
-        if missing:
-            session = await self._share(session, missing)
-        await self._withhold(session, audience.refused)
-        return session.session_id
-
-    async def _audience(self, tx: Transaction, room: Room, own_master: str) -> Audience:
         users = sorted({*room.audience(), self._machine.user_id})
+        for _ in range(ROUNDS):
+            async with self._machine.lock, self._database.transaction() as tx:
+                stale = await self._devices.outdated(tx, users)
+                if not stale:
+                    audience = await self._audience(tx, users, own_master)
+                    session = await self._megolm.current(tx, room.room_id, audience.keys(), room.limits)
+                    missing = [each for each in audience.allowed if not self._is_served(session, each)]
+                    known = await tx.crypto.with_olm_session([each.curve25519 for each in missing])
+                    break
+            await self._devices.refresh(stale)
+        else:
+            raise SendRefused("devices_changing", permanent=False)
+        untold = [pair for pair in audience.refused if _name(pair[0]) not in session.withheld_from]
+        return await self._hand_over(session, missing, known, untold)
+
+    async def _audience(self, tx: Transaction, users: list[str], own_master: str) -> Audience:
         known = await tx.crypto.device_lists(users)
         standings = await self._circle.standings(tx, users)
         standings[self._machine.user_id] = Standing(ACTIVE, own_master)
@@ -96,62 +106,83 @@ class Sharing:
                     refused.append((device, code.value))
         return Audience(allowed, refused)
 
-    async def _share(self, session: OutboundSession, devices: list[Device]) -> OutboundSession:
-        now = clock.now()
-        willing = [each for each in devices if self._silent_until.get(each.curve25519, now) <= now]
-        for start in range(0, len(willing), RECIPIENTS):
-            session = await self._share_batch(session, willing[start : start + RECIPIENTS])
-        return session
-
-    async def _share_batch(self, session: OutboundSession, devices: list[Device]) -> OutboundSession:
-        async with self._machine.lock, self._database.transaction() as tx:
-            strangers = await self._machine.without_session(tx, devices)
-        answer = await self._machine.claim(self._server, strangers)
-        content = self._megolm.room_key(session)
-        async with self._machine.lock, self._database.transaction() as tx:
-            await self._machine.begin_sessions(tx, strangers, answer)
-            sealed = await self._machine.encrypt(tx, [(device, "m.room_key", content) for device in devices])
-        # Committed before it leaves: after a crash no ratchet step is used for a second message.
-        messages: Json = {}
+    async def _hand_over(
+        self,
+        session: OutboundSession,
+        missing: list[Device],
+        known: set[str],
+        untold: list[tuple[Device, str]],
+    ) -> OutboundSession:
+        """Give the session to those who lack it; what was given is noted if another part of it fails."""
+        if not missing and not untold:
+            return session
         shared = {user: dict(keys) for user, keys in session.shared_with.items()}
-        silent = []
-        for device, message in zip(devices, sealed, strict=True):
-            if message is None:
-                silent.append((device, NO_OLM))
-                self._silent_until[device.curve25519] = clock.now() + SILENT_FOR
-                continue
-            messages.setdefault(device.user_id, {})[device.device_id] = message
-            shared.setdefault(device.user_id, {})[device.device_id] = device.curve25519
-        if messages:
-            await self._server.send_to_device("m.room.encrypted", messages, clock.token())
-        session = replace(session, shared_with=shared)
-        async with self._machine.lock, self._database.transaction() as tx:
-            await tx.crypto.mark_shared(session.room_id, session.session_id, shared, session.withheld_from)
-        await self._withhold(session, silent)
-        return session
+        told = list(session.withheld_from)
+        try:
+            async with together() as group:
+                group.create_task(self._withhold(session, untold, told))
+                batches = (missing[at : at + RECIPIENTS] for at in range(0, len(missing), RECIPIENTS))
+                give = partial(self._give, group, session, shared)
+                await one_ahead((self._claim(batch, known) for batch in batches), give)
+        except MatrixError:
+            async with self._machine.lock, self._database.transaction() as tx:
+                given = replace(session, shared_with=shared, withheld_from=told)
+                await tx.crypto.change_outbound(given, *SHARED)
+            raise
+        return replace(session, shared_with=shared, withheld_from=told)
 
-    async def _withhold(self, session: OutboundSession, refused: list[tuple[Device, str]]) -> None:
-        told = set(session.withheld_from)
-        messages: Json = {}
-        for device, code in refused:
-            name = f"{device.user_id}/{device.device_id}"
-            if name in told and code != NO_OLM:
-                continue
-            told.add(name)
-            log.info("key.withheld room=%s device=%s code=%s", session.room_id, name, code)
-            messages.setdefault(device.user_id, {})[device.device_id] = self._notice(session, code)
+    def _is_served(self, session: OutboundSession, device: Device) -> bool:
+        """Whether it has the session, or offered no one-time key a short while ago."""
+        if session.shared_with.get(device.user_id, {}).get(device.device_id) == device.curve25519:
+            return True
+        now = clock.now()
+        return self._silent_until.get(device.curve25519, now) > now
+
+    async def _claim(self, batch: list[Device], known: set[str]) -> tuple[list[Device], Json]:
+        strangers = [device for device in batch if device.curve25519 not in known]
+        return batch, await self._machine.claim(self._server, strangers)
+
+    async def _give(
+        self,
+        group: asyncio.TaskGroup,
+        session: OutboundSession,
+        shared: dict[str, dict[str, str]],
+        claimed: tuple[list[Device], Json],
+    ) -> None:
+        """Encrypt for one batch, and have it delivered while the next one is under way."""
+        batch, answer = claimed
+        content = self._megolm.room_key(session)
+        sealed = await self._machine.encrypt(self._database, batch, "m.room_key", content, answer)
+        pairs = list(zip(batch, sealed, strict=True))
+        group.create_task(self._deliver([(each, body) for each, body in pairs if body], shared))
+        silent = [(each, NO_OLM) for each, body in pairs if not body]
+        for each, _ in silent:
+            self._silent_until[each.curve25519] = clock.now() + SILENT_FOR
+        group.create_task(self._withhold(session, silent, []))
+
+    async def _deliver(self, messages: list[tuple[Device, Json]], shared: dict[str, dict[str, str]]) -> None:
         if not messages:
             return
+        await self._server.send_to_device("m.room.encrypted", _by_device(messages), clock.token())
+        for device, _ in messages:
+            shared.setdefault(device.user_id, {})[device.device_id] = device.curve25519
+
+    async def _withhold(
+        self, session: OutboundSession, refused: list[tuple[Device, str]], told: list[str]
+    ) -> None:
+        """Say to devices that they get no key, and why; `told` is added to."""
+        if not refused:
+            return
+        for device, code in refused:
+            log.info("key.withheld room=%s device=%s code=%s", session.room_id, _name(device), code)
+        notices = [(device, self._notice(session, code)) for device, code in refused]
         try:
-            await self._server.send_to_device("m.room_key.withheld", messages, clock.token())
+            await self._server.send_to_device("m.room_key.withheld", _by_device(notices), clock.token())
         except MatrixError as error:
             # A courtesy: that it failed must not keep the message from those who may read it.
             log.warning("withheld.unsent room=%s error=%s", session.room_id, type(error).__name__)
             return
-        async with self._machine.lock, self._database.transaction() as tx:
-            await tx.crypto.mark_shared(
-                session.room_id, session.session_id, session.shared_with, sorted(told)
-            )
+        told += [_name(device) for device, _ in refused]
 
     def _notice(self, session: OutboundSession, code: str) -> Json:
         notice: Json = {
@@ -166,5 +197,13 @@ class Sharing:
         return notice | {"room_id": session.room_id, "session_id": session.session_id}
 
 
-def _has(session: OutboundSession, device: Device) -> bool:
-    return session.shared_with.get(device.user_id, {}).get(device.device_id) == device.curve25519
+def _name(device: Device) -> str:
+    return f"{device.user_id}/{device.device_id}"
+
+
+def _by_device(messages: list[tuple[Device, Json]]) -> Json:
+    """As /sendToDevice wants them: `{user: {device: content}}`."""
+    sorted_out: Json = {}
+    for device, content in messages:
+        sorted_out.setdefault(device.user_id, {})[device.device_id] = content
+    return sorted_out

@@ -1,12 +1,12 @@
 """Whom to believe and to whom to give keys: pure decisions over plain values, and the circle they rest on."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from bot.kernel import clock
-from storage.members import ACTIVE, SUSPENDED, Member
+from storage.members import ACTIVE, SUSPENDED
 from storage.transaction import Transaction
 
 STRANGER = "stranger"
@@ -153,9 +153,9 @@ class Circle:
         """What our records say of this user."""
         return (await self.standings(tx, [user_id]))[user_id]
 
-    async def see(self, tx: Transaction, identity: Identity) -> Standing:
-        """An identity was shown by the homeserver: pin it where that is allowed; the standing after it."""
-        return await self.standing(tx, identity.user_id)
+    async def see(self, tx: Transaction, identities: Sequence[Identity]) -> dict[str, Standing]:
+        """The homeserver has shown these identities: pin them where that is allowed; the standings then."""
+        return await self.standings(tx, [identity.user_id for identity in identities])
 
     async def may_invite(self, tx: Transaction, user_id: str) -> bool | None:
         """Whether this user's invites are accepted; None: left open for the person to answer."""
@@ -176,20 +176,19 @@ class EnrolledCircle(Circle):
     async def standings(self, tx: Transaction, users: Iterable[str]) -> dict[str, Standing]:
         """From the members' records; unknown and removed ones are strangers."""
         wanted = list(users)
-        if len(wanted) == 1:
-            member = await tx.members.find(wanted[0])
-            members = {} if member is None else {member.user_id: member}
-        else:
-            members = {each.user_id: each for each in await tx.members.all(ACTIVE, SUSPENDED)}
-        return {user: _standing(members.get(user)) for user in wanted}
+        members = await tx.members.standings(wanted)
+        return {user: _standing(*members.get(user, (STRANGER, None))) for user in wanted}
 
-    async def see(self, tx: Transaction, identity: Identity) -> Standing:
-        """Pin an active member's first identity, if the configuration lets first sight decide."""
-        standing = await self.standing(tx, identity.user_id)
-        if standing.state != ACTIVE or standing.pin or not identity.master or self._pinning != FIRST_SIGHT:
-            return standing
-        await tx.members.pin(identity.user_id, identity.master, FIRST_SIGHT, clock.now())
-        return await self.standing(tx, identity.user_id)
+    async def see(self, tx: Transaction, identities: Sequence[Identity]) -> dict[str, Standing]:
+        """Pin each active member's first identity, if the configuration lets first sight decide."""
+        standings = await super().see(tx, identities)
+        for identity in identities:
+            user, standing = identity.user_id, standings[identity.user_id]
+            new = standing.state == ACTIVE and not standing.pin and identity.master
+            if new and self._pinning == FIRST_SIGHT:
+                await tx.members.pin(user, new, FIRST_SIGHT, clock.now())
+                standings[user] = await self.standing(tx, user)
+        return standings
 
     async def may_invite(self, tx: Transaction, user_id: str) -> bool | None:
         """Active members with a grant as admin or supervisor in force."""
@@ -198,7 +197,5 @@ class EnrolledCircle(Circle):
         return any(grant.role in INVITING_ROLES for grant in await tx.members.grants(user_id, clock.now()))
 
 
-def _standing(member: Member | None) -> Standing:
-    if member is None or member.state not in (ACTIVE, SUSPENDED):
-        return Standing(STRANGER)
-    return Standing(member.state, member.master_key)
+def _standing(state: str, pin: str | None) -> Standing:
+    return Standing(state, pin) if state in (ACTIVE, SUSPENDED) else Standing(STRANGER)

@@ -104,9 +104,9 @@ class Hostile:
             }
         )
 
-    async def upload(self, device_keys: Json, one_time_key: str | None = None) -> None:
+    async def upload(self, device_keys: Json, one_time_key: str | None = None, count: int = 5) -> None:
         """Publish device keys and one-time keys; `one_time_key` may be rubbish."""
-        self.account.generate_one_time_keys(5)
+        self.account.generate_one_time_keys(count)
         made = {key_id: key.to_base64() for key_id, key in self.account.one_time_keys.items()}
         if one_time_key is not None:
             made = {f"BAD{at}": one_time_key for at in range(5)}

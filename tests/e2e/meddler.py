@@ -89,6 +89,7 @@ class Meddler:
         finally:
             forwarded.cancel()
             poked.cancel()
+            await asyncio.gather(forwarded, poked, return_exceptions=True)
 
     async def _forward(self, request: web.Request, body: bytes) -> web.Response:
         headers = {

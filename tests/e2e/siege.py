@@ -39,13 +39,20 @@ class Siege:
         self.bot: Session
         self.anna: Session
         self.room_id = ""
+        self.direct = False
 
     @classmethod
     async def begin(
-        cls, homeserver: EmbeddedHomeserver, folder: Path, patience: timedelta = timedelta(seconds=1)
+        cls,
+        homeserver: EmbeddedHomeserver,
+        folder: Path,
+        patience: timedelta = timedelta(seconds=1),
+        *,
+        direct: bool = False,
     ) -> Self:
-        """Both signed in, in step, and together in an encrypted room."""
+        """Both signed in, in step, and together in an encrypted room; `direct`: with nobody in between."""
         self = cls(homeserver, folder, patience)
+        self.direct = direct
         try:
             await self._begin()
         except BaseException:
@@ -62,7 +69,8 @@ class Siege:
         database = await self.database("anna")
         self.anna = await Session.open(database, Account(self.homeserver.url, anna, PASSWORD), Circle())
         self._stack.push_async_callback(self.anna.close)
-        self._stack.push_async_callback(_stop, asyncio.create_task(self.anna.run()))
+        self.annas_loop = asyncio.create_task(self.anna.run())
+        self._stack.push_async_callback(_stop, self.annas_loop)
         await self.anna.synced()
         self.room_id = await self.anna.create_room("Ops", [bot])
         await self.until(lambda: self.anna.members(self.room_id).get(bot) == "join", "the bot to join")
@@ -113,7 +121,8 @@ class Siege:
 
     async def start(self, bot: str | None = None) -> None:
         """Start the bot, anew after `stop`."""
-        account = Account(self.meddler.url, bot or self.bot.user_id, PASSWORD)
+        url = self.homeserver.url if self.direct else self.meddler.url
+        account = Account(url, bot or self.bot.user_id, PASSWORD)
         self.bot = await Session.open(self.bots, account, self.circle, self._patience)
         self.bot.on_received = self._arrived.set
         self._task = asyncio.create_task(self.bot.run())
@@ -126,12 +135,14 @@ class Siege:
             await self.bot.close()
             self._task = None
 
-    async def hostile(self, name: str = "mallory", *, enrolled: bool = True, join: bool = True) -> Hostile:
+    async def hostile(
+        self, name: str = "mallory", *, enrolled: bool = True, join: bool = True, keys: bool = True
+    ) -> Hostile:
         """A hostile client, by default of an enrolled, cross-signed member who is in the room."""
         user_id = await self.register(name)
         if enrolled:
             await self.enrol(user_id)
-        hostile = await Hostile.open(self.homeserver.url, user_id, PASSWORD)
+        hostile = await Hostile.open(self.homeserver.url, user_id, PASSWORD, keys=keys)
         self._stack.push_async_callback(hostile.close)
         if join:
             await self.anna.invite(self.room_id, user_id)
