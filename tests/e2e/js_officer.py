@@ -94,6 +94,10 @@ class JsOfficer:
         """Join a room that one was invited to."""
         await self._call("join", room=room)
 
+    async def leave(self, room: str) -> None:
+        """Leave a room."""
+        await self._call("leave", room=room)
+
     async def send(
         self, room: str, body: str, *, reply_to: str | None = None, content: dict[str, Any] | None = None
     ) -> str:
@@ -140,6 +144,18 @@ class JsOfficer:
         """A user's devices as this client sees them: id, and whether one of the user's own keys signed it."""
         devices = await self._call("devices", user=user)
         return {device["device_id"]: device["signed"] for device in devices}
+
+    async def sign_device(self, device: str) -> None:
+        """Sign another device of this account."""
+        await self._call("sign_device", device=device)
+
+    async def reset_identity(self) -> None:
+        """Make a new identity in place of the one that others know."""
+        await self._call("reset_identity")
+
+    async def spare(self, *, on: bool) -> None:
+        """Send messages without `sender_key` and `device_id`, or with them again."""
+        await self._call("spare", on=on)
 
     async def isolate(self, mode: Mode) -> None:
         """Change whom the client trusts with keys and believes."""

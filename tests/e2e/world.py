@@ -2,8 +2,8 @@
 
 import base64
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -23,7 +23,20 @@ class World:
 
     bot: Bot
     database: Database
+    settings: Settings
     ahead: timedelta = timedelta()
+    _running: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    async def start(self) -> None:
+        """Start the bot, as the device that it was before."""
+        self.bot = await self._running.enter_async_context(running(self.settings, self._now))
+
+    async def stop(self) -> None:
+        """Stop the bot in order; its database stays."""
+        await self._running.aclose()
+
+    def _now(self) -> datetime:
+        return clock.now() + self.ahead
 
     def pass_time(self, span: timedelta) -> None:
         """Turn the bot's clock on."""
@@ -57,13 +70,11 @@ async def world(
     )
     database = Database(url, clock.random_bytes)
 
-    def now() -> datetime:
-        return clock.now() + made.ahead
-
-    made = World(bot=None, database=database)  # type: ignore[arg-type]  # it is set below, before anyone sees it
+    made = World(bot=None, database=database, settings=settings)  # type: ignore[arg-type]  # `start` sets it
     try:
-        async with running(settings, now) as made.bot:
-            await database.unlock(master_key, clock.now())
-            yield made
+        await made.start()
+        await database.unlock(master_key, clock.now())
+        yield made
     finally:
+        await made.stop()
         await database.close()

@@ -20,6 +20,8 @@ const NEWS = ["sync", "Room.timeline", "Room.myMembership", "Event.decrypted", "
 /** The signed-in client, between `login` and `logout_device`. */
 let client = null;
 let password = null;
+/** Whether sent messages leave out what the specification has deprecated. */
+let spare = false;
 /** Called, and forgotten, at each change of what the client knows. */
 let watchers = [];
 
@@ -38,6 +40,7 @@ const commands = {
             deviceId: answer.device_id,
             accessToken: answer.access_token,
             logger: LOG,
+            fetchFn: (url, options) => fetch(url, spare ? sparing(url, options) : options),
         });
         await client.initRustCrypto({ useIndexedDB: false });
         isolate(mode);
@@ -67,6 +70,11 @@ const commands = {
     async join({ room }) {
         await client.joinRoom(room);
         await until(() => client.getRoom(room)?.getMyMembership() === "join");
+        return room;
+    },
+
+    async leave({ room }) {
+        await client.leave(room);
         return room;
     },
 
@@ -117,6 +125,28 @@ const commands = {
         }));
     },
 
+    /** Sign another device of this account, as one does after comparing the two. */
+    async sign_device({ device }) {
+        await client.getCrypto().getUserDeviceInfo([client.getUserId()], true);
+        await client.getCrypto().crossSignDevice(device);
+        return device;
+    },
+
+    /** Make a new identity in place of the one that others know. */
+    async reset_identity() {
+        await client.getCrypto().bootstrapCrossSigning({
+            setupNewCrossSigning: true,
+            authUploadDeviceSigningKeys: authorise,
+        });
+        return null;
+    },
+
+    /** Leave out `sender_key` and `device_id` of what is sent from now on, or leave them in again. */
+    async spare({ on }) {
+        spare = on;
+        return null;
+    },
+
     async isolation({ mode }) {
         isolate(mode);
         return mode;
@@ -137,6 +167,12 @@ function isolate(mode) {
     else if (mode === "all-devices" || mode === "only-verified-users") {
         crypto.setDeviceIsolationMode(new AllDevicesIsolationMode(false));
     } else throw new Error(`mode is one of all-devices, only-signed-devices, only-verified-users, not ${mode}`);
+}
+
+function sparing(url, options) {
+    if (!String(url).includes("/send/m.room.encrypted/")) return options;
+    const { sender_key, device_id, ...rest } = JSON.parse(options.body);
+    return { ...options, body: JSON.stringify(rest) };
 }
 
 async function authorise(upload) {
