@@ -1,4 +1,4 @@
-"""The whole bot and today's clients: matrix-js-sdk in each of its modes, through restarts and changes of keys."""
+"""The bot and today's clients: matrix-js-sdk in each mode, through restarts and changes of keys."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
