@@ -3,9 +3,9 @@
 import re
 from enum import Enum
 
-from bot.kernel.card import Card, Code, Strong, bullet, card, line
+from bot.kernel.card import Card, Strong, bullet, card, line
 from bot.kernel.errors import Conflict, NotFound, NotUnderstood
-from bot.kernel.language import Language, Text, Voice, t, tn
+from bot.kernel.language import Language, Text, ToType, Voice, t, tn
 from bot.kernel.vocabulary import Call, Capability, Example, Post, Quoted, Role
 from bot.kernel.words import nearest
 from storage.agencies import Agency
@@ -113,7 +113,7 @@ def _added(agency: Agency, *, said_french: bool) -> Card:
     lines = [line(t("{code} is on the list: {name}.", code=agency.code, name=agency.name_en))]
     if said_french:
         lines.append(bullet(t("In French: {name}", name=agency.name_fr)))
-    lines.append(bullet(t("Enrol its people:"), " ", Code(f"!member add @name:server {agency.code}")))
+    lines.append(bullet(t("Enrol its people:"), " ", ToType(f"!member add @name:server {agency.code}")))
     return card(lines)
 
 
@@ -132,7 +132,10 @@ async def list_agencies(call: Call) -> Card | Text:
     """Which agencies work here, and how many of their people are enrolled."""
     found = await call.tx.agencies.all()
     if not found:
-        return t("No agency is on the list yet. An admin adds one: {command}", command='!agency add CBP "…"')
+        return t(
+            "No agency is on the list yet. An admin adds one: {command}",
+            command=ToType('!agency add CBP "…"'),
+        )
     enrolled = [member.agency for member in await call.tx.members.all()]
     return card(
         line(Strong(t("Agencies: {count}", count=len(found)))),

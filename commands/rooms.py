@@ -5,7 +5,7 @@ from enum import Enum
 
 from bot.kernel.card import Card, Code, Line, Strong, bullet, card, line
 from bot.kernel.errors import Conflict, NotAllowed, NotUnderstood
-from bot.kernel.language import Text, t, tn
+from bot.kernel.language import Text, ToType, t, tn
 from bot.kernel.vocabulary import Call, Capability, Example, Post, Role
 from bot.kernel.words import folded
 from bot.kernel.zones import zone_named
@@ -119,7 +119,7 @@ async def serve_room(
             t("I serve this room as {name}.", name=proper),
             _settings(served),
             await _strangers(call, served),
-            line(t("What you can do here: {command}", command=f"{served.prefix}help")),
+            line(t("What you can do here: {command}", command=ToType("!help"))),
         )
     )
 
@@ -164,7 +164,7 @@ async def _strangers(call: Call, room: Room) -> list[Line]:
         len(strangers),
         who=tuple(strangers),
     )
-    return [bullet(said), bullet(t("Enrol them:"), " ", Code(f"!member add {strangers[0]} AGENCY"))]
+    return [bullet(said), bullet(t("Enrol them:"), " ", ToType(f"!member add {strangers[0]} AGENCY"))]
 
 
 @rooms.command(
@@ -182,7 +182,10 @@ async def list_rooms(call: Call) -> Card | Text:
     """The rooms I serve, with their tags and how many people are in each."""
     served = await call.tx.rooms.served()
     if not served:
-        return t("I serve no room yet. An admin types this in the room: {command}", command="!room serve ops")
+        return t(
+            "I serve no room yet. An admin types this in the room: {command}",
+            command=ToType("!room serve ops"),
+        )
     sizes = await call.tx.rooms.sizes()
     return card(
         line(Strong(t("Rooms I serve: {count}", count=len(served)))),
@@ -278,10 +281,10 @@ async def preview_release(call: Call) -> Card:
 async def release_room(call: Call) -> Post:
     """Stop working in this room; asks you to confirm."""
     _refuse_unserved(call)
-    await call.tx.rooms.change(call.room.room_id, served=False, name=None, tags=())
+    await call.tx.rooms.change(call.room.room_id, served=False, name=None, tags=(), prefix="!")
     return Post(
         card(
             t("I no longer work in this room."),
-            bullet(t("To begin again: {command}", command="!room serve ops")),
+            bullet(t("To begin again: {command}", command=ToType("!room serve ops"))),
         )
     )

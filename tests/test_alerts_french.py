@@ -12,7 +12,7 @@ async def test_an_alert_is_raised_answered_and_ended_in_french(story: Story) -> 
     assert card.split("\n") == [
         "🔴 A-1 GRAVE : Pont fermé",
         "RCMP · Luc · 12:00 EST (17:00Z)",
-        "Répondez avant 12:10 EST (17:10Z) : !ack A-1",
+        "Répondez avant 12:10 EST (17:10Z) : !accuser A-1",
         "• CBP sans réponse",
         "• RCMP l'a lancée",
     ]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.kernel.card import MAX_BYTES, MAX_LINES, Code, Mention, Pre, Strong, bullet, card, line, render
-from bot.kernel.language import Language, Voice, t
+from bot.kernel.language import Language, Named, ToType, Voice, t
 from bot.runtime.posting import content_of, edit_of
 
 VOICE = Voice(Language.EN, ZoneInfo("UTC"), datetime(2026, 11, 3, 15, 0, tzinfo=UTC))
@@ -37,6 +37,14 @@ def test_values_cannot_bring_markup_or_places_along() -> None:
     (page,) = render(card(t("{word} is unknown", word="<b>{x}</b>")), VOICE)
     assert page.body == "<b>{x}</b> is unknown"
     assert page.html == "<p>&lt;b&gt;{x}&lt;/b&gt; is unknown</p>"
+
+
+def test_a_command_is_named_as_it_works_where_it_is_read() -> None:
+    french = Voice(Language.FR, VOICE.zone, VOICE.now, prefix=".")
+    shown = card(line(ToType(Named("!help NOUN", "!aide <NOM>"))), t("{command}", command=ToType("!help")))
+    (page,) = render(shown, french)
+    assert page.body == ".aide <NOM>\n.help"
+    assert page.html == "<p><code>.aide &lt;NOM&gt;</code><br>.help</p>"
 
 
 def test_who_is_named_twice_rings_once() -> None:

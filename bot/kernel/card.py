@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 
-from bot.kernel.language import Text, Voice, t
+from bot.kernel.language import Text, ToType, Voice, t
 
 MAX_LINES = 12
 MAX_BYTES = 32 * 1024  # an event is at most 64 KiB (Matrix spec, size limits); encrypted, with body and HTML
@@ -20,7 +20,7 @@ class Strong:
 
 @dataclass(frozen=True)
 class Code:
-    """Words to be typed or compared letter by letter; never translated."""
+    """Words to be compared letter by letter, never translated; a command of ours is a `ToType`."""
 
     content: str
 
@@ -33,7 +33,7 @@ class Mention:
     name: str | None = None
 
 
-Inline = str | Text | Strong | Code | Mention
+Inline = str | Text | ToType | Strong | Code | Mention
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,8 @@ def _html(part: Inline, voice: Voice) -> str:
             return f"<strong>{_html(part.content, voice)}</strong>"
         case Code():
             return f"<code>{escape(part.content, quote=False)}</code>"
+        case ToType():
+            return f"<code>{escape(voice.say(part), quote=False)}</code>"
         case Mention():
             shown = escape(part.name or part.user_id, quote=False)
             return f'<a href="https://matrix.to/#/{escape(part.user_id)}">{shown}</a>'
@@ -151,7 +153,9 @@ def _html(part: Inline, voice: Voice) -> str:
 
 
 def _more(number: int, of: int, voice: Voice) -> _Row:
-    text = voice.say(t("Page {number} of {of}. Next: {command}", number=number, of=of, command="!more"))
+    text = voice.say(
+        t("Page {number} of {of}. Next: {command}", number=number, of=of, command=ToType("!more"))
+    )
     return _Row(text, escape(text, quote=False), "line")
 
 

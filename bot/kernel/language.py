@@ -1,6 +1,6 @@
 """Texts in English and French: written in English where they are said, rendered for who reads them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -55,12 +55,31 @@ class Named:
 
 
 @dataclass(frozen=True)
+class ToType:
+    """A command that the reader may type: written in English with `!`, read as it works where it is read."""
+
+    command: str | Named
+
+
+Spelling = Callable[[str, Language, str], str]
+
+
+def _in_english(command: str, language: Language, prefix: str) -> str:
+    return prefix + command.removeprefix("!")
+
+
+@dataclass(frozen=True)
 class Voice:
-    """How to speak to a reader: in which language, with the clock of which zone, at what instant."""
+    """How to speak to a reader: in which language, with the clock of which zone, at what instant.
+
+    `prefix` begins a command where it is read; `spelled` puts a command's words into a language.
+    """
 
     language: Language
     zone: ZoneInfo
     now: datetime
+    prefix: str = "!"
+    spelled: Spelling = _in_english
 
     def say(self, value: Any) -> str:
         """Any value as the reader reads it."""
@@ -68,6 +87,8 @@ class Voice:
             case Text():
                 template = _template(self.language, value)
                 return template.format(**{name: self.say(each) for name, each in value.values.items()})
+            case ToType():
+                return self.spelled(self.say(value.command), self.language, self.prefix)
             case Named():
                 return value.french if self.language is Language.FR else value.english
             case datetime():

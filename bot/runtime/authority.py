@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bot.kernel.errors import BotError, NotAllowed
-from bot.kernel.language import t
+from bot.kernel.language import ToType, t
 from bot.kernel.vocabulary import Command, Role, holds
 from storage.members import Grant, Member
 from storage.rooms import Room
@@ -19,7 +19,10 @@ def refusal(command: Command, member: Member, grants: Sequence[Grant], room: Roo
     """Why this member may not give this command here; None if she may."""
     if not is_served(command, member, room):
         return NotServed(
-            t("I do not work in this room until an admin types {command}", command="!room serve NAME")
+            t(
+                "I do not work in this room until an admin types {command}",
+                command=ToType("!room serve NAME"),
+            )
         )
     if command.role is None or holds(grants, command.role, room.room_id):
         return None

@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from bot.kernel.card import Card, Code, card, line
+from bot.kernel.card import Card, card, line
 from bot.kernel.errors import BotError, Conflict, NotAllowed, NotFound
-from bot.kernel.language import t
+from bot.kernel.language import ToType, t
 from bot.kernel.vocabulary import Answer, Call, Capability, Example
 from storage.confirmations import Pending
 
@@ -43,7 +43,7 @@ async def ask(call: Call, shown: Card, code: str) -> Card:
         )
     )
     question = t("Nothing is done yet. To do it, type this within {valid}, on this device:", valid=VALID)
-    return card(shown.blocks, line(question), line(Code(f"{call.room.prefix}yes {code}")))
+    return card(shown.blocks, line(question), line(ToType(f"!yes {code}")))
 
 
 async def redeem(call: Call, code: str) -> Pending | BotError:

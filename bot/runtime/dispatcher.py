@@ -12,7 +12,7 @@ from bot.kernel.arguments import Kind, Reader, is_ref, letter_of
 from bot.kernel.card import card
 from bot.kernel.errors import BotError, NotUnderstood
 from bot.kernel.health import Health
-from bot.kernel.language import Voice, t
+from bot.kernel.language import ToType, Voice, t
 from bot.kernel.vocabulary import Answer, Call, Capability, Ref
 from bot.runtime import confirm, pages
 from bot.runtime.authority import NotServed, refusal
@@ -23,7 +23,7 @@ from bot.runtime.incoming import words_of
 from bot.runtime.lines import command_start
 from bot.runtime.matching import Parsed, grammar
 from bot.runtime.parser import Table, UnknownNoun, UnknownVerb
-from bot.runtime.posting import Origin, Poster, voices_for
+from bot.runtime.posting import Origin, Poster
 from bot.runtime.refusal import Asked, refused
 from storage.audit import ERROR, OK, REFUSED, Entry
 from storage.inbox import Received
@@ -147,23 +147,23 @@ class Dispatcher:
             reason = member.state if member and member.state != ACTIVE else reason
             await tx.audit.add(_entry(row, now, "message", REFUSED, reason_code=reason))
             return None
-        origin = Origin(
-            room, row.sender, row.event_id, voices_for(member, room, now), row.content.get("thread")
-        )
+        voices = self._poster(tx, now).voices(member, room)
+        origin = Origin(room, row.sender, row.event_id, voices, row.content.get("thread"))
         if start is None:
-            if await _is_private(tx, room, row.sender):
-                hint = t(
-                    "Commands begin with {prefix}; {command} shows them",
-                    prefix=room.prefix,
-                    command=f"{room.prefix}help",
-                )
-                await self._poster(tx, now).say(hint, origin)
+            await self._hint(tx, now, origin)
             return None
         reply = await self._replied(tx, row)
         people = await self._people(tx, typed, start)
-        reader = Reader(now, origin.voices[0].zone, people, reply, origin.voices[0].language)
+        reader = Reader(now, voices[0].zone, people, reply, voices[0].language)
         grants = tuple(await tx.members.grants(row.sender, now))
         return Attempt(row, now, member, room, grants, origin, typed, start, reader, reply=reply)
+
+    async def _hint(self, tx: Transaction, now: datetime, origin: Origin) -> None:
+        """Say how commands begin to who speaks with the bot alone."""
+        if await _is_private(tx, origin.room, origin.user_id):
+            prefix, command = origin.room.prefix, ToType("!help")
+            hint = t("Commands begin with {prefix}; {command} shows them", prefix=prefix, command=command)
+            await self._poster(tx, now).say(hint, origin)
 
     async def _people(self, tx: Transaction, typed: str, start: int) -> dict[str, str | None]:
         """Who is known by which name, where the command names anyone."""
@@ -260,8 +260,8 @@ class Dispatcher:
         # The command may have changed how she, or the room, is to be spoken to.
         member = await tx.members.find(attempt.member.user_id)
         room = await tx.rooms.find(attempt.room.room_id)
-        origin = replace(attempt.origin, voices=voices_for(member, room, attempt.now))
         poster = self._poster(tx, attempt.now)
+        origin = replace(attempt.origin, voices=poster.voices(member, room))
         spoken = await poster.say(answer, origin)
         if not spoken.answered:
             await poster.say(t("Done."), origin)
@@ -291,12 +291,12 @@ class Dispatcher:
         asked = Asked(
             attempt.typed, attempt.start, attempt.room.prefix, attempt.reader, attempt.parsed, recent
         )
-        shown = refused(error, asked, self.table)
-        if isinstance(error, UnknownNoun) and not await _is_private(tx, attempt.room, attempt.row.sender):
-            if await tx.notices.claim(f"noun {attempt.row.sender}", attempt.now, NOISE):
-                await poster.direct(shown, attempt.row.sender)
-            return
-        await poster.say(shown, attempt.origin)
+        sender = attempt.row.sender
+        if not isinstance(error, UnknownNoun) or await _is_private(tx, attempt.room, sender):
+            await poster.say(refused(error, asked, self.table), attempt.origin)
+        elif await tx.notices.claim(f"noun {sender}", attempt.now, NOISE):
+            there = await poster.voices_to(sender)
+            await poster.direct(refused(error, replace(asked, prefix=there[0].prefix), self.table), sender)
 
     async def _fail(self, row: Received, now: datetime, attempts: list[Attempt], error: Exception) -> None:
         reference = self._settings.reference()
@@ -331,7 +331,7 @@ class Dispatcher:
         )
 
     def _poster(self, tx: Transaction, now: datetime) -> Poster:
-        return Poster(tx, now, self._settings.token)
+        return Poster(tx, now, self._settings.token, self.table.spelled)
 
 
 async def _is_private(tx: Transaction, room: Room, user_id: str) -> bool:

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from bot.kernel.arguments import usage
 from bot.kernel.card import Block, Code, bullet, card, line
 from bot.kernel.errors import NotFound
-from bot.kernel.language import Language, Named, Text, t
+from bot.kernel.language import Language, Named, Text, ToType, t
 from bot.kernel.vocabulary import Answer, Call, Capability, Command, Example
 from bot.kernel.words import folded, nearest
 from bot.runtime.authority import may, refusal
 from bot.runtime.matching import grammar
 from bot.runtime.parser import Table, path_of
 
-MORE = Named("!help NOUN", "!aide NOM")
+MORE = ToType(Named("!help NOUN", "!aide NOM"))
 _ANYWAY = frozenset({"help", "more", "yes"})  # each is named where it is of use
 MANY = 3  # above this help shows how commands are typed, and leaves their examples out
 

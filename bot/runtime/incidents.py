@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot.kernel.card import Code, card, line
-from bot.kernel.language import Text, t
+from bot.kernel.card import card, line
+from bot.kernel.language import Text, ToType, t
 from bot.kernel.vocabulary import Capability, Reaction, Ref, Role
 from bot.runtime.incoming import words_of
 from bot.runtime.lines import command_start
-from bot.runtime.posting import Origin, Poster, voices_for
+from bot.runtime.posting import Origin, Poster
 from storage.audit import OK, REFUSED, Entry
 from storage.inbox import Received
 from storage.members import ACTIVE, Member
@@ -149,7 +149,7 @@ class Incidents:
         warning = card(
             t("{user} has another identity than the one enrolled. I take no commands from it.", user=user_id),
             t("Telephone that person. If they did it themselves, pin the fingerprint that they read to you:"),
-            line(Code(f'!member pin {user_id} "FINGERPRINT"')),
+            line(ToType(f'!member pin {user_id} "FINGERPRINT"')),
         )
         for each in dict.fromkeys(told):
             if each != user_id:
@@ -164,11 +164,15 @@ class Incidents:
             return
         poster = self._poster(tx, now)
         if room.direct_with:
-            await poster.post(card(t("Hello. {command} shows what you may do here.", command="!help")), room)
+            hello = t("Hello. {command} shows what you may do here.", command=ToType("!help"))
+            await poster.post(card(hello), room)
             return
         strangers = await self._strangers(tx, row.room_id)
         lines = [
-            t("I am here. For me to work in this room, an admin types {command}", command="!room serve NAME")
+            t(
+                "I am here. For me to work in this room, an admin types {command}",
+                command=ToType("!room serve NAME"),
+            )
         ]
         if strangers:
             lines.append(t("Not enrolled, so they get no keys from me: {users}", users=tuple(strangers)))
@@ -207,7 +211,8 @@ class Incidents:
         if room is None:
             return None, None, None
         answered = row.content.get("target") or row.event_id
-        origin = Origin(room, row.sender, answered, voices_for(member, room, now), row.content.get("thread"))
+        voices = self._poster(tx, now).voices(member, room)
+        origin = Origin(room, row.sender, answered, voices, row.content.get("thread"))
         return member if member and member.state == ACTIVE else None, room, origin
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from bot.kernel.card import Card, Rendered, card, render
-from bot.kernel.language import Language, Voice
+from bot.kernel.language import Language, Spelling, Voice
 from bot.kernel.vocabulary import Answer, Board, Post, Said
 from storage.members import Member
 from storage.outbox import ANSWER, CARD, EDIT, QUEUED, Owed
@@ -35,22 +35,6 @@ class Spoken:
 
     answered: bool = False
     about: list[str] = field(default_factory=list)
-
-
-def voices_of(room: Room, now: datetime) -> tuple[Voice, ...]:
-    """How a room is spoken to: one voice, or English and then French."""
-    languages = tuple(Language) if room.language == "both" else (Language(room.language),)
-    return tuple(Voice(language, zone_of(room.zone), now) for language in languages)
-
-
-def voices_for(member: Member | None, room: Room | None, now: datetime) -> tuple[Voice, ...]:
-    """How a member is spoken to: in her language and zone, else the room's, else English and UTC."""
-    there = voices_of(room, now) if room else (Voice(Language.EN, zone_of("UTC"), now),)
-    if member is None:
-        return there
-    zone = zone_of(member.zone) if member.zone else there[0].zone
-    languages = (Language(member.language),) if member.language else tuple(each.language for each in there)
-    return tuple(Voice(language, zone, now) for language in languages)
 
 
 def zone_of(name: str) -> ZoneInfo:
@@ -97,10 +81,27 @@ def reply_to(origin: Origin) -> dict[str, Any]:
 class Poster:
     """Writes what was said into the outbox, in the transaction of the act."""
 
-    def __init__(self, tx: Transaction, now: datetime, token: Callable[[], str]) -> None:
+    def __init__(self, tx: Transaction, now: datetime, token: Callable[[], str], spelled: Spelling) -> None:
         self._tx = tx
         self._now = now
         self._token = token
+        self._spelled = spelled
+
+    def voices(self, member: Member | None, room: Room | None) -> tuple[Voice, ...]:
+        """How a member is spoken to in a room: in her language and zone, else the room's.
+
+        Without a member as the room is spoken to, in one voice or in English and then French; without a
+        room in English and UTC.
+        """
+        zone = (member and member.zone) or (room and room.zone) or "UTC"
+        language = (member and member.language) or (room and room.language) or Language.EN.value
+        languages = tuple(Language) if language == "both" else (Language(language),)
+        prefix = room.prefix if room else "!"
+        return tuple(Voice(each, zone_of(zone), self._now, prefix, self._spelled) for each in languages)
+
+    async def voices_to(self, user_id: str) -> tuple[Voice, ...]:
+        """How a person is spoken to by direct message."""
+        return self.voices(await self._tx.members.find(user_id), await self._tx.rooms.direct(user_id))
 
     async def say(self, answer: Answer, origin: Origin | None = None) -> Spoken:
         """Owe everything that was said. Without an origin, each post must name its place."""
@@ -166,10 +167,8 @@ class Poster:
         if origin and post.room_id is None and room_id is not None:
             return origin.voices
         if post.to_user:
-            direct = await self._tx.rooms.direct(post.to_user)
-            return voices_for(await self._tx.members.find(post.to_user), direct, self._now)
-        room = await self._tx.rooms.find(room_id or "")
-        return voices_of(room, self._now) if room else voices_for(None, None, self._now)
+            return await self.voices_to(post.to_user)
+        return self.voices(None, await self._tx.rooms.find(room_id or ""))
 
     async def _keep(self, rest: Sequence[Rendered], user_id: str, room_id: str, about: str | None) -> None:
         if not rest:

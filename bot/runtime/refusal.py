@@ -21,9 +21,10 @@ _AT_REST = Reader(datetime(2026, 1, 1, tzinfo=UTC), UTC)
 
 @dataclass(frozen=True)
 class Asked:
-    """A command as typed: it begins at `start` of `typed`, behind the `prefix`.
+    """A command as typed: it begins at `start` of `typed`, behind a prefix or the bot's name.
 
-    `recent` are the references that were spoken of last in the room, by letter.
+    `prefix` is that of the room in which it is answered. `recent` are the references that were spoken of
+    last in the room, by letter.
     """
 
     typed: str
@@ -77,7 +78,7 @@ def correction(error: BotError, asked: Asked, table: Table) -> str:
     current: BotError | None = error
     for _ in range(TRIES):
         if current is None:
-            return typed.strip() if _is_meant(typed, meant, asked, table) else example_of(asked, table)
+            return _there(typed, asked) if _is_meant(typed, meant, asked, table) else example_of(asked, table)
         if current.example and current.instead is None:
             return _own(current.example, asked, table)
         if isinstance(error, UnknownNoun) and current.instead is None:
@@ -89,6 +90,11 @@ def correction(error: BotError, asked: Asked, table: Table) -> str:
         typed = mended
         current, parsed = _next_error(typed, asked, table)
     return example_of(asked, table)
+
+
+def _there(typed: str, asked: Asked) -> str:
+    """A line as it begins a command where the answer is read."""
+    return asked.prefix + typed[asked.start :].strip()
 
 
 def _is_meant(typed: str, meant: Command | None, asked: Asked, table: Table) -> bool:

@@ -11,6 +11,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from bot.kernel import clock
 from bot.kernel.vocabulary import Capability, Job, Tick
 from bot.runtime.failure import described
+from bot.runtime.parser import Table
 from bot.runtime.posting import Poster
 from storage.transaction import Database
 
@@ -28,7 +29,9 @@ class Ticker:
         token: Callable[[], str] = clock.token,
         on_owed: Callable[[], None] = lambda: None,
     ) -> None:
-        self.jobs: tuple[Job, ...] = tuple(job for each in capabilities for job in each.jobs)
+        known = tuple(capabilities)
+        self.jobs: tuple[Job, ...] = tuple(job for each in known for job in each.jobs)
+        self._spelled = Table(command for each in known for command in each.commands).spelled
         self._database = database
         self._now = now
         self._token = token
@@ -64,7 +67,7 @@ class Ticker:
         try:
             async with self._database.transaction() as tx:
                 said = await job.handler(Tick(tx, now))
-                await Poster(tx, now, self._token).say(said)
+                await Poster(tx, now, self._token, self._spelled).say(said)
         except asyncio.CancelledError:
             if not self._stopped:
                 raise

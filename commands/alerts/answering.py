@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from bot.kernel.card import Code, card, line
+from bot.kernel.card import card, line
 from bot.kernel.errors import NotFound, NotUnderstood
-from bot.kernel.language import Text, t, tn
+from bot.kernel.language import Text, ToType, t, tn
 from bot.kernel.vocabulary import (
     AlertRef,
     Board,
@@ -197,9 +197,9 @@ async def _may_answer(reaction: Reaction, alert: Alert) -> bool:
     return is_officer and await may_read(reaction.tx, alert, reaction.who)
 
 
-def _why_not(reaction: Reaction, alert: Alert) -> tuple[Text | Code | str, ...] | None:
+def _why_not(reaction: Reaction, alert: Alert) -> tuple[Text | ToType | str, ...] | None:
     severity = Severity(alert.severity)
-    command = Code(f"!ack {alert.ref}")
+    command = ToType(f"!ack {alert.ref}")
     if alert.state != ACTIVE:
         return (t("{ref} is closed: {tick} changes nothing.", ref=alert.ref, tick=TICK),)
     if not may_answer_unsigned(severity):
@@ -214,7 +214,9 @@ def _why_not(reaction: Reaction, alert: Alert) -> tuple[Text | Code | str, ...] 
     return None
 
 
-async def _remind(reaction: Reaction, alert: Alert, refusal: tuple[Text | Code | str, ...]) -> Sequence[Said]:
+async def _remind(
+    reaction: Reaction, alert: Alert, refusal: tuple[Text | ToType | str, ...]
+) -> Sequence[Said]:
     """One line to who pressed it, once per person and alert: a second tick says nothing new."""
     subject = f"alert.tick {alert.ref} {reaction.who.user_id}"
     if reaction.removed or not await reaction.tx.notices.claim(subject, reaction.now, _ONCE):

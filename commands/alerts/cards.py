@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from itertools import islice
 
-from bot.kernel.card import Block, Card, Code, Line, Strong, bullet, card, line
-from bot.kernel.language import Text, t, tn
+from bot.kernel.card import Block, Card, Line, Strong, bullet, card, line
+from bot.kernel.language import Text, ToType, t, tn
 from commands.alerts.rules import (
     RAISED,
     UPDATED,
@@ -84,9 +84,9 @@ def _what_to_do(view: View) -> Line:
     return line(*answer_by(view))
 
 
-def answer_by(view: View) -> tuple[Text | Code | str, ...]:
+def answer_by(view: View) -> tuple[Text | ToType | str, ...]:
     """By when to answer, and what to type."""
-    command = Code(f"!ack {view.alert.ref}")
+    command = ToType(f"!ack {view.alert.ref}")
     waiting = [each.asked for each in view.board if each.agency in view.silent and each.asked]
     first = min((each.due_at for each in waiting if each.due_at and not each.rung), default=None)
     if first is None:
@@ -115,7 +115,7 @@ def _agencies(view: View) -> list[Line]:
     ]
     rows.append(bullet(tn("{count} answered", "{count} answered", len(answered))))
     rows += [bullet(*_stand(view, each)) for each in islice(_needy(view.board), AGENCIES_ON_CARD - 3)]
-    return [*rows, line(t("Each agency:"), " ", Code(f"!alert who {view.alert.ref}"))]
+    return [*rows, line(t("Each agency:"), " ", ToType(f"!alert who {view.alert.ref}"))]
 
 
 def _needy(board: Sequence[Stand]) -> list[Stand]:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from bot.kernel.card import Card, Code, Strong, card, line
-from bot.kernel.language import Text, t
+from bot.kernel.card import Card, Strong, card, line
+from bot.kernel.language import Text, ToType, t
 from bot.kernel.vocabulary import Board, Post, Role, Said, Tick
 from commands.alerts.capability import alerts
 from commands.alerts.cards import standing_card, title
@@ -53,7 +53,7 @@ def _asked_again(tick: Tick, view: View, waiting: Sequence[Asked], agencies: tup
     said = t("No answer yet from {agencies}.", agencies=agencies)
     return card(
         line(Strong(title(view.alert))),
-        line(said, *_late(tick, waiting), " ", t("Answer now:"), " ", Code(f"!ack {view.alert.ref}")),
+        line(said, *_late(tick, waiting), " ", t("Answer now:"), " ", ToType(f"!ack {view.alert.ref}")),
     )
 
 
@@ -97,7 +97,7 @@ def _to_supervisor(tick: Tick, view: View, asked: Asked) -> Card:
     return card(
         line(Strong(title(view.alert))),
         line(said, *_late(tick, [asked])),
-        line(t("Have it answered, or answer for it:"), " ", Code(f"!ack {view.alert.ref}")),
+        line(t("Have it answered, or answer for it:"), " ", ToType(f"!ack {view.alert.ref}")),
     )
 
 
@@ -118,7 +118,7 @@ async def _say_unsupervised(tick: Tick, view: View, asked: Asked) -> list[Said]:
     author = t("{ref}: {agency} is silent and has no supervisor to tell. Call its desk.", **values)
     # An admin looks after the bot, and does not read what officers write: no headline.
     admin = t("{ref}: {agency} is silent, and has no supervisor that I could tell.", **values)
-    grant = Code(f"!grant @name supervisor agency={asked.agency}")
+    grant = ToType(f"!grant @name supervisor agency={asked.agency}")
     to_admin = card(line(admin), line(t("Make someone its supervisor:"), " ", grant))
     admins = await tick.tx.members.holders(Role.ADMIN.value, tick.now)
     post = Post(card(author), about=alert.ref, priority=view.priority)

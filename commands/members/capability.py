@@ -2,7 +2,7 @@
 
 from bot.kernel.card import Line
 from bot.kernel.errors import NotAllowed, NotFound, NotUnderstood
-from bot.kernel.language import Text, t
+from bot.kernel.language import Text, ToType, t
 from bot.kernel.vocabulary import Call, Capability
 from bot.kernel.words import nearest
 from commands.members.rules import identity_lines
@@ -24,7 +24,7 @@ async def enrolled(call: Call, user: str) -> Member:
     raise NotFound(
         t("{user} is not enrolled.", user=user),
         argument="user",
-        allowed=t("{command} shows who is", command="!member list"),
+        allowed=t("{command} shows who is", command=ToType("!member list")),
         instead=near,
         example=None if near else "!member list",
     )

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from bot.kernel.card import Card, Code, bullet, card, line
 from bot.kernel.errors import Conflict
-from bot.kernel.language import Language, t
+from bot.kernel.language import Language, ToType, t
 from bot.kernel.vocabulary import Call, Example, Post, Quoted, Role, UserId
 from bot.kernel.zones import zone_named
 from commands.agencies import known_agency
@@ -140,12 +140,12 @@ async def _welcome(call: Call, member: Member, role: Role) -> Card:
             bullet(
                 t("I pin it when I first see it. To compare it then:"),
                 " ",
-                Code(f"!member show {member.user_id}"),
+                ToType(f"!member show {member.user_id}"),
             )
         )
     else:
         lines.append(
-            bullet(t("I take no commands before that:"), " ", Code(f'!member pin {member.user_id} "…"'))
+            bullet(t("I take no commands before that:"), " ", ToType(f'!member pin {member.user_id} "…"'))
         )
     if not await call.tx.rooms.rooms_of(member.user_id):
         lines.append(bullet(t("We share no room yet: invite them into one that I serve.")))

@@ -2,7 +2,7 @@
 
 from bot.kernel.card import Card, Line, Strong, bullet, card, line
 from bot.kernel.errors import Conflict
-from bot.kernel.language import Text, t, tn
+from bot.kernel.language import Text, ToType, t, tn
 from bot.kernel.vocabulary import Call, Example, Post, Quoted, Role, UserId
 from commands.agencies import known_agency
 from commands.members.capability import (
@@ -147,7 +147,7 @@ async def suspend_member(call: Call, user: UserId, why: Quoted) -> Post:
         card(
             t("{who} is suspended: I take no commands from them and give them no keys.", who=named(member)),
             bullet(t("What they have read stays with them.")),
-            bullet(t("Back again: {command}", command=f"!member resume {member.user_id}")),
+            bullet(t("Back again: {command}", command=ToType(f"!member resume {member.user_id}"))),
         ),
         about=member.user_id,
     )
