@@ -45,6 +45,7 @@ class Devices:
             self._changes[user] = self._changes.get(user, 0) + 1
             self._not_before.pop(user, None)
         await tx.crypto.outdate_devices(users)
+        self._rooms.touch(users)
 
     async def refresh(self, users: Iterable[str]) -> bool:
         """Ask for every one of these users who is new to us or has changed; True if inbox rows were added.

@@ -30,6 +30,14 @@ class OlmPayload:
     content: Json
 
 
+class Unopened(Malformed):
+    """An Olm message that no session opens: the channel with this device is broken, or it is a forgery."""
+
+    def __init__(self, sender_key: str) -> None:
+        super().__init__("no session opens this Olm message")
+        self.sender_key = sender_key
+
+
 class OlmMachine:
     """Our device's account and sessions; state lives in the database, nothing is kept in memory but keys.
 
@@ -137,7 +145,11 @@ class OlmMachine:
         if kind not in (0, 1):
             raise Malformed("no such type of Olm message")
         sealed = AnyOlmMessage.from_parts(kind, decode64(body))
-        payload = parse_plaintext(await self._open(tx, sender_key, sealed))
+        try:
+            plain = await self._open(tx, sender_key, sealed)
+        except ValueError as error:
+            raise Unopened(sender_key) from error
+        payload = parse_plaintext(plain)
         return self._checked(sender, sender_key, payload)
 
     async def _open(self, tx: Transaction, sender_key: str, sealed: AnyOlmMessage) -> bytes:
@@ -180,15 +192,24 @@ class OlmMachine:
         return OlmPayload(owner, need(payload.get("type")), obj(payload.get("content")))
 
     async def encrypt(
-        self, database: Database, devices: list[Device], kind: str, content: Json, claimed: Json
+        self,
+        database: Database,
+        devices: list[Device],
+        kind: str,
+        content: Json,
+        claimed: Json,
+        *,
+        anew: bool = False,
     ) -> list[Json | None]:
         """The to-device content for each device; None where there is no session and no key to begin one.
 
-        `claimed` is an answer of /keys/claim. Takes the lock itself; the ratchets are committed before it
-        returns, so that after a crash no step of one is used for a second message.
+        `claimed` is an answer of /keys/claim; `anew` begins a session even where there is one. Takes the lock
+        itself; the ratchets are committed before it returns, so that after a crash no step of one is used
+        for a second message.
         """
         async with self.lock, database.transaction() as tx:
-            known = await tx.crypto.latest_olm_sessions([device.curve25519 for device in devices])
+            keys = [] if anew else [device.curve25519 for device in devices]
+            known = await tx.crypto.latest_olm_sessions(keys)
             # Half a millisecond each: the loop goes on meanwhile.
             sealed, used = await asyncio.to_thread(self._seal_all, devices, kind, content, known, claimed)
             await tx.crypto.save_olm_sessions(

@@ -11,7 +11,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from bot.kernel import clock
 from bot.matrix.identities import MEGOLM
 from bot.matrix.megolm import Megolm, TooEarly, owner_of
-from bot.matrix.olm import OlmMachine, OlmPayload
+from bot.matrix.olm import OlmMachine, OlmPayload, Unopened
 from bot.matrix.rows import NotAllowed, read_payload, read_reaction, read_redaction
 from bot.matrix.trust import Circle, Identity, Reason, Standing, Verdict, decide, device_with
 from bot.matrix.wire import Json, Malformed, need, number, obj, parse_plaintext, text
@@ -38,6 +38,7 @@ class Receiver:
         self.refused: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
         self.undecryptable = 0
+        self.broken: set[tuple[str, str]] = set()  # user and Curve25519 key whose Olm message did not open
         self.added = 0
 
     async def safely(self, tx: Transaction, what: str, work: Coroutine[Any, Any, None]) -> None:
@@ -75,6 +76,8 @@ class Receiver:
             if payload.kind == "m.room_key":
                 opened.add(await self._megolm.accept(tx, payload))
         except ValueError as error:
+            if isinstance(error, Unopened):
+                self.broken.add((need(event.get("sender")), error.sender_key))
             self._drop("to_device", error)  # caught here, so that a ratchet that moved on is kept
 
     async def _check_sender(self, tx: Transaction, payload: OlmPayload) -> None:

@@ -1,5 +1,6 @@
 """What is remembered of rooms: who is in them, that they are encrypted (for ever), and open invites."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -68,11 +69,13 @@ class Rooms:
         self._rooms: dict[str, Room] = {}
         self._changed: set[str] = set()
         self.rotate: set[str] = set()
+        self.touched: set[str] = set()  # rooms whose next message may need keys brought to someone
 
     async def load(self, tx: Transaction) -> None:
         """From the database."""
         documents = await tx.crypto.room_states()
         self._rooms = {room_id: _room(room_id, document) for room_id, document in documents.items()}
+        self.touched |= self._rooms.keys()
         self._changed.clear()
         self.rotate.clear()
 
@@ -87,6 +90,7 @@ class Rooms:
                 await tx.rooms.settle(room_id, room.people() - {self._user_id})
         if self.rotate:
             await tx.crypto.end_outbound(sorted(self.rotate))
+        self.touched |= self._changed
         self._changed.clear()
         self.rotate.clear()
 
@@ -97,6 +101,11 @@ class Rooms:
     def all(self) -> list[Room]:
         """Every room that was ever seen."""
         return list(self._rooms.values())
+
+    def touch(self, users: Iterable[str]) -> None:
+        """Something about the devices of these users has changed."""
+        wanted = set(users)
+        self.touched |= {room.room_id for room in self.all() if wanted & room.members.keys()}
 
     def joined(self, room_id: str) -> Room | None:
         """The room, if we are in it."""

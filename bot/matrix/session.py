@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +24,7 @@ from bot.matrix.send import Sender
 from bot.matrix.sharing import Sharing
 from bot.matrix.sync import Sync
 from bot.matrix.trust import Circle
+from bot.matrix.upkeep import Upkeep
 from bot.matrix.wire import Json
 from storage.members import ACTIVE
 from storage.transaction import Database
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 
 PATIENCE = timedelta(seconds=30)  # how long an event that cannot be decrypted waits for its key
 SHOWN_WITHIN = 20.0  # seconds until the sync must show a room that we made or joined
-INVITE_RETRY = 5.0  # seconds
+RETRY = 5.0  # seconds
 PUBLISHED = "published"
 
 
@@ -67,6 +68,7 @@ class Session:
         self._sync = Sync(database, server, machine, devices, self._rooms, self._receiver, circle)
         self._sync.on_own_devices = self._check_self
         self._invites = Invites(database, server, machine, self._rooms)
+        self._upkeep = Upkeep(database, self._rooms, self._receiver, self._sender, sharing)
         self._making_direct = asyncio.Lock()
 
     @classmethod
@@ -106,18 +108,25 @@ class Session:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._sync.run())
                 group.create_task(self._sync.expire())
-                group.create_task(self._answer_invites())
+                for chore in (
+                    self._invites.answer_all,
+                    self._upkeep.renew_channels,
+                    self._upkeep.make_rooms_ready,
+                ):
+                    group.create_task(self._after_rounds(chore))
         except* MatrixError as errors:
             fatal = errors.exceptions[0]
         else:
             return
         raise fatal
 
-    async def _answer_invites(self) -> None:
+    async def _after_rounds(self, chore: Callable[[], Awaitable[bool]]) -> None:
+        """Do the chore after each round of sync, and again soon if it could not be done."""
+        await self.synced()
         while True:
             rounds = self._sync.rounds
-            if not await self._invites.answer_all():
-                await asyncio.sleep(INVITE_RETRY * clock.jitter(0.8, 1.2))
+            if not await chore():
+                await asyncio.sleep(RETRY * clock.jitter(0.8, 1.2))
                 continue
             await self._round_after(rounds)
 
@@ -157,8 +166,10 @@ class Session:
     ) -> str:
         """Encrypt and send; the event's id. The same `txn_id` sends the same bytes again.
 
+        Waits until the first round of sync has told who is there now and whose devices have changed (R9).
         SendRefused if we must not send this, another MatrixError if it failed and may be tried again.
         """
+        await self.synced()
         return await self._sender.send(room_id, content, txn_id, event_type)
 
     async def react(self, room_id: str, event_id: str, key: str, txn_id: str) -> str:

@@ -160,6 +160,13 @@ class Sharing:
             self._silent_until[each.curve25519] = clock.now() + SILENT_FOR
         group.create_task(self._withhold(session, silent, []))
 
+    async def renew(self, devices: list[Device]) -> None:
+        """Begin a new Olm session with each, and use it once, so that the other side takes it up."""
+        answer = await self._machine.claim(self._server, devices)
+        sealed = await self._machine.encrypt(self._database, devices, "m.dummy", {}, answer, anew=True)
+        pairs = zip(devices, sealed, strict=True)
+        await self._deliver([(device, content) for device, content in pairs if content], {})
+
     async def _deliver(self, messages: list[tuple[Device, Json]], shared: dict[str, dict[str, str]]) -> None:
         if not messages:
             return

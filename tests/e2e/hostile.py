@@ -1,20 +1,22 @@
 """Hostile company: a client that follows no rule."""
 
+import asyncio
 import json
 from types import TracebackType
 from typing import Any, Self
 
 from aiohttp import ClientSession, ClientTimeout
-from vodozemac import Account, Curve25519PublicKey, GroupSession, Session
+from vodozemac import Account, AnyOlmMessage, Curve25519PublicKey, GroupSession, Session
 
 from bot.kernel import clock
-from bot.matrix.canonical import canonical, encode64, signable
+from bot.matrix.canonical import canonical, decode64, encode64, signable
 from bot.matrix.cross_signing import USAGES, OwnIdentity
 from bot.matrix.identities import MEGOLM, OLM
 from storage.encryption import KEY_BYTES
 
 Json = dict[str, Any]
 API = "/_matrix/client/v3"
+DEADLINE = 20.0  # seconds
 
 
 class Hostile:
@@ -224,9 +226,50 @@ class Hostile:
         """Join a room we are invited to."""
         await self.call("POST", f"/rooms/{room_id}/join", {})
 
-    async def received(self) -> list[Json]:
-        """The to-device messages that reached us since the last call."""
-        answer = await self.call("GET", f"/sync?timeout=0{self._since}")
+    async def received(self, wait_ms: int = 0) -> list[Json]:
+        """The to-device messages that reached us since the last call; waits so long for anything new."""
+        answer = await self.call("GET", f"/sync?timeout={wait_ms}{self._since}")
         self._since = f"&since={answer['next_batch']}"
         events: list[Json] = answer.get("to_device", {}).get("events", [])
         return events
+
+    async def opened(self, sender: str, count: int) -> list[Json]:
+        """The payloads of the next Olm messages of this sender, at least so many."""
+        payloads: list[Json] = []
+        async with asyncio.timeout(DEADLINE):
+            while len(payloads) < count:
+                for event in await self.received(1000):
+                    if event["sender"] == sender and event["type"] == "m.room.encrypted":
+                        payloads.append(self._open(event["content"]))
+        return payloads
+
+    def _open(self, content: Json) -> Json:
+        sender_key, message = content["sender_key"], content["ciphertext"][self.curve25519]
+        sealed = AnyOlmMessage.from_parts(message["type"], decode64(message["body"]))
+        first, session = sealed.to_pre_key(), self._sessions.get(sender_key)
+        if first is not None and (session is None or not session.session_matches(first)):
+            # Whoever is given a new session goes on with it.
+            key = Curve25519PublicKey.from_base64(sender_key)
+            self._sessions[sender_key], plain = self.account.create_inbound_session(key, first)
+        else:
+            assert session is not None
+            plain = session.decrypt(sealed)
+        payload: Json = json.loads(plain)
+        return payload
+
+    async def break_channel(self, user_id: str, device_id: str) -> None:
+        """Send an Olm message of a session that the other side does not have."""
+        other = Account()
+        other.generate_one_time_keys(1)
+        session = self.account.create_outbound_session(
+            other.curve25519_key, next(iter(other.one_time_keys.values()))
+        )
+        first = session.encrypt(b"1").to_pre_key()
+        assert first is not None
+        back, _ = other.create_inbound_session(self.account.curve25519_key, first)
+        session.decrypt(back.encrypt(b"2"))
+        number, body = session.encrypt(b"3").to_parts()
+        key = (await self.keys_of(user_id, device_id))[f"curve25519:{device_id}"]
+        sealed = {key: {"type": number, "body": encode64(body)}}
+        content = {"algorithm": OLM, "sender_key": self.curve25519, "ciphertext": sealed}
+        await self.to_device(user_id, device_id, content)

@@ -160,6 +160,37 @@ async def test_the_same_transaction_sends_the_same_bytes(siege: Siege) -> None:
     assert all(body == bodies[0] for body in bodies)
 
 
+async def test_a_served_room_has_its_keys_before_anything_is_said(siege: Siege) -> None:
+    """After a member has come, and after one has left: the message itself waits for no key."""
+    otto = await siege.hostile("otto")
+    async with siege.bots.transaction() as tx:
+        await tx.rooms.change(siege.room_id, name="ops", served=True)
+    emma = await siege.hostile("emma")
+    assert [each["type"] for each in await emma.opened(siege.bot.user_id, 1)] == ["m.room_key"]
+    await emma.call("POST", f"/rooms/{siege.room_id}/leave", {})
+    first, second = await otto.opened(siege.bot.user_id, 2)
+    assert first["content"]["session_id"] != second["content"]["session_id"]
+    siege.meddler.requests.clear()
+    await siege.bot.send(siege.room_id, TEXT, clock.token())
+    assert [path for path, _ in siege.meddler.requests if "/sendToDevice/" in path] == []
+
+
+async def test_an_olm_channel_that_broke_is_begun_anew(siege: Siege) -> None:
+    """Once: the next message that does not open changes nothing; keys sent in the new session arrive."""
+    otto = await siege.hostile("otto")
+    await otto.share(siege.room_id, siege.bot.user_id, siege.bot.device_id)
+    for _ in range(2):
+        await otto.break_channel(siege.bot.user_id, siege.bot.device_id)
+        await siege.still_works()
+    await siege.bot.send(siege.room_id, TEXT, clock.token())
+    sent = [each["type"] for each in await otto.opened(siege.bot.user_id, 2)]
+    assert sorted(sent) == ["m.dummy", "m.room_key"]
+    otto.renew()
+    await otto.share(siege.room_id, siege.bot.user_id, siege.bot.device_id)
+    event_id = await otto.send(siege.room_id, otto.message(siege.room_id, "!ping"))
+    assert (await siege.row(event_id)).kind == "message"
+
+
 async def test_a_session_is_kept_over_a_restart_and_ends_after_its_messages(siege: Siege) -> None:
     """R10: the room's own limit counts, over restarts too."""
     boss = await Hostile.open(siege.homeserver.url, siege.anna.user_id, PASSWORD, keys=False)

@@ -1,0 +1,81 @@
+"""Beside the loop: keys go to served rooms ahead of need, and Olm channels that broke are begun anew."""
+
+import logging
+from datetime import datetime, timedelta
+
+from bot.kernel import clock
+from bot.matrix.errors import MatrixError, SendRefused, SignedOut
+from bot.matrix.receive import Receiver
+from bot.matrix.rooms import Rooms
+from bot.matrix.send import Sender
+from bot.matrix.sharing import Sharing
+from bot.matrix.trust import Device, Identity
+from storage.transaction import Database
+
+log = logging.getLogger(__name__)
+
+# Matrix specification, "Recovering from undecryptable messages": at most one new session an hour.
+RENEWED_EVERY = timedelta(hours=1)
+
+
+class Upkeep:
+    """Work that nobody waits for; each method does what is open, and is called again if it says False."""
+
+    def __init__(
+        self, database: Database, rooms: Rooms, receiver: Receiver, sender: Sender, sharing: Sharing
+    ) -> None:
+        self._database = database
+        self._rooms = rooms
+        self._receiver = receiver
+        self._sender = sender
+        self._sharing = sharing
+        self._renewed: dict[str, datetime] = {}
+
+    async def make_rooms_ready(self) -> bool:
+        """Bring the next message's keys to all who may read it, in served rooms where that has changed."""
+        touched, self._rooms.touched = self._rooms.touched, set()
+        async with self._database.transaction() as tx:
+            served = {room.room_id for room in await tx.rooms.served()}
+        for room_id in sorted(touched & served):
+            try:
+                await self._sender.make_ready(room_id)
+            except SignedOut:
+                raise
+            except MatrixError as error:
+                log.warning("room.unready room=%s error=%s", room_id, type(error).__name__)
+                if not isinstance(error, SendRefused):
+                    self._rooms.touched.add(room_id)
+        return not self._rooms.touched & touched
+
+    async def renew_channels(self) -> bool:
+        """Begin a new Olm session with each device whose message did not open, and say so inside it."""
+        broken, self._receiver.broken = self._receiver.broken, set()
+        devices = [device for device in await self._devices(broken) if self._is_due(device)]
+        if not devices:
+            return True
+        try:
+            await self._sharing.renew(devices)
+        except SignedOut:
+            raise
+        except MatrixError as error:
+            log.warning("channel.not_renewed error=%s", type(error).__name__)
+            self._receiver.broken |= broken
+            return False
+        self._renewed |= {device.curve25519: clock.now() for device in devices}
+        return True
+
+    def _is_due(self, device: Device) -> bool:
+        last = self._renewed.get(device.curve25519)
+        return last is None or clock.now() - last >= RENEWED_EVERY
+
+    async def _devices(self, broken: set[tuple[str, str]]) -> list[Device]:
+        """Those of these users and Curve25519 keys that are devices we know."""
+        async with self._database.transaction() as tx:
+            lists = await tx.crypto.device_lists(sorted({user for user, _ in broken}))
+        known = [Identity.of(user, each.document) for user, each in lists.items()]
+        return [
+            device
+            for identity in known
+            for device in identity.devices.values()
+            if (identity.user_id, device.curve25519) in broken
+        ]
