@@ -35,6 +35,20 @@ BUSY_TIMEOUT_MS = 10_000
 _upgrading = asyncio.Lock()
 
 
+class SqliteConnection(sqlite3.Connection):
+    """A connection that lets go of its locks when it is closed.
+
+    One that is closed because its task was cancelled in the middle of a statement lives on inside SQLite,
+    with its transaction and its lock, for as long as anything still holds the statement.
+    """
+
+    def close(self) -> None:
+        """Roll back what is open, then close."""
+        if self.in_transaction:
+            self.rollback()
+        super().close()
+
+
 class Transaction:
     """What one unit of work may read and change; the stores share its connection."""
 
@@ -111,9 +125,11 @@ class Database:
     ) -> None:
         self._random_bytes = random_bytes
         self._room_defaults = room_defaults
-        self.engine = create_async_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        is_sqlite = url.startswith("sqlite")
+        arguments = {"factory": SqliteConnection} if is_sqlite else {}
+        self.engine = create_async_engine(url, pool_pre_ping=not is_sqlite, connect_args=arguments)
         self.keyring: Keyring | None = None
-        if self.engine.dialect.name == "sqlite":
+        if is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_immediate)
 

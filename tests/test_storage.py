@@ -79,6 +79,32 @@ async def test_eight_that_read_and_then_write_at_once_lose_nothing(database: Dat
 # Numbers
 
 
+async def test_transactions_that_are_cancelled_hold_no_lock(database: Database) -> None:
+    """Wherever they are cut off; the next one would else wait until the database gives up."""
+
+    async def work() -> None:
+        while True:
+            async with database.transaction() as tx:
+                for _ in range(3):
+                    async with tx.connection.begin_nested():
+                        await tx.crypto.set_value("since", b"worked")
+                        await tx.crypto.value("since")
+                        await tx.crypto.olm_sessions("none")
+
+    other = Database(database.engine.url.render_as_string(hide_password=False), clock.random_bytes)
+    await other.unlock(b"m" * 32, NOON)
+    for steps in range(0, 1500, 15):
+        tasks = [asyncio.create_task(work()) for _ in range(2)]
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        async with asyncio.timeout(5), other.transaction() as tx:
+            await tx.crypto.set_value("since", b"cut off")
+    await other.close()
+
+
 async def test_each_sequence_counts_for_itself_from_one(database: Database) -> None:
     async with database.transaction() as tx:
         given = [await next_number(tx.connection, name) for name in "AAMA"]

@@ -22,6 +22,7 @@ from bot.kernel import clock
 from bot.setup import Wishes, write
 
 CONFIG = "config.toml"
+SAME_SIGNAL_SECONDS = 3.0  # a Ctrl-C may come twice: from the terminal, and passed on by make
 
 
 def run_bot(config: Path | None) -> int:
@@ -59,16 +60,21 @@ def run_tour() -> int:
 
 
 async def _until_a_signal(work: Coroutine[Any, Any, int]) -> int:
-    """Do the work; SIGTERM or SIGINT ends it in order, which is not an error."""
+    """Do the work; SIGTERM or SIGINT ends it in order, which is not an error; a later one ends it at once."""
     task, told = asyncio.ensure_future(work), asyncio.Event()
+    first = 0.0
 
-    def stop() -> None:
-        if not told.is_set():  # a second signal must not cut short what the first has begun
+    def stop(sign: int) -> None:
+        nonlocal first
+        if not told.is_set():
             told.set()
+            first = clock.monotonic()
             task.cancel()
+        elif clock.monotonic() - first > SAME_SIGNAL_SECONDS:
+            os._exit(128 + sign)
 
     for sign in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(sign, stop)
+        asyncio.get_running_loop().add_signal_handler(sign, stop, sign)
     try:
         return await task
     except asyncio.CancelledError:

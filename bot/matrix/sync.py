@@ -49,7 +49,7 @@ class Sync:
         self._circle = circle
         self._timeline = Timeline(machine.user_id, rooms, receiver, circle)
         self._since: str | None = None
-        self._in_step = False
+        self._loaded = self._in_step = False
         self.state = "starting"
         self.last_at: datetime | None = None
         self.one_time_keys: int | None = None
@@ -65,6 +65,7 @@ class Sync:
             since = await tx.crypto.value(SINCE)
             await self._rooms.load(tx)
         self._since = since.decode() if since is not None else None
+        self._loaded = True
 
     async def run(self) -> None:
         """Round after round; ends by cancellation or when the homeserver has signed us out."""
@@ -91,6 +92,8 @@ class Sync:
 
     async def round(self) -> None:
         """One request and all that follows from its answer."""
+        if not self._loaded:
+            await self.load()
         answer = await self._server.sync(self._since, LONG_POLL_MS if self._in_step else 0)
         await self._handle(answer)
         self._in_step, self.state, self.last_at = True, "syncing", clock.now()
@@ -109,9 +112,7 @@ class Sync:
                 await self._take(tx, answer, gaps, senders, batch)
                 await tx.crypto.set_value(SINCE, batch.encode())
         except BaseException:
-            # Nothing of the round is kept; nor may memory keep any of it.
-            async with self._database.transaction() as tx:
-                await self._rooms.load(tx)
+            self._loaded = False  # nothing of the round is kept; nor may memory keep any of it
             raise
         self._since = batch
         if self._receiver.added != before:
