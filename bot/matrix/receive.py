@@ -38,6 +38,7 @@ class Receiver:
         self.refused: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
         self.undecryptable = 0
+        self.may_await = True  # whether an event may be waiting for its key
         self.broken: set[tuple[str, str]] = set()  # user and Curve25519 key whose Olm message did not open
         self.added = 0
 
@@ -176,6 +177,7 @@ class Receiver:
     ) -> None:
         if not final:
             log.info("event.awaited event=%s session=%s", event["event_id"], session_id)
+            self.may_await = True
             await tx.crypto.await_event(AwaitedEvent(event["event_id"], room_id, session_id, event, since))
             return
         self.undecryptable += 1

@@ -141,7 +141,9 @@ class Sync:
         lists = obj(answer.get("device_lists"))
         changed = [*texts(lists.get("changed")), *texts(lists.get("left"))]
         # Those who changed too: a new identity is an alarm at once, not when its owner next speaks.
-        senders = _senders(answer) | set(texts(lists.get("changed")))
+        senders = (_senders(answer) | set(texts(lists.get("changed")))) - {self._machine.user_id}
+        if not senders and not changed and not self._receiver.may_await:
+            return set()
         async with self._database.transaction() as tx:
             if changed:
                 await self._devices.mark_changed(tx, changed)
@@ -229,9 +231,11 @@ class Sync:
     async def expire(self) -> None:
         """Give up on waiting events as their time comes; runs beside the loop."""
         while True:
-            before = self._receiver.added
-            async with self._machine.lock, self._database.transaction() as tx:
-                left = await self._receiver.expire(tx)
+            before, left = self._receiver.added, None
+            if self._receiver.may_await:
+                async with self._machine.lock, self._database.transaction() as tx:
+                    left = await self._receiver.expire(tx)
+                self._receiver.may_await = left is not None
             if self._receiver.added != before:
                 self.on_received()
             if left is not None:

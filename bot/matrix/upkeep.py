@@ -34,6 +34,8 @@ class Upkeep:
     async def make_rooms_ready(self) -> bool:
         """Bring the next message's keys to all who may read it, in served rooms where that has changed."""
         touched, self._rooms.touched = self._rooms.touched, set()
+        if not touched:
+            return True
         async with self._database.transaction() as tx:
             served = {room.room_id for room in await tx.rooms.served()}
         for room_id in sorted(touched & served):
@@ -50,6 +52,8 @@ class Upkeep:
     async def renew_channels(self) -> bool:
         """Begin a new Olm session with each device whose message did not open, and say so inside it."""
         broken, self._receiver.broken = self._receiver.broken, set()
+        if not broken:
+            return True
         devices = [device for device in await self._devices(broken) if self._is_due(device)]
         if not devices:
             return True

@@ -13,7 +13,7 @@ from pathlib import Path
 from bot.demo.homeserver import EmbeddedHomeserver
 from tests.bench.sharing import CASES, Bench, Measured
 
-SIZES = (10, 100, 1000)
+SIZES = (10, 100, 300, 1000)
 ROUNDS = 3
 
 

@@ -14,13 +14,14 @@ from bot.kernel import clock
 from bot.matrix.identities import MEGOLM, OLM
 from bot.matrix.sharing import RECIPIENTS
 from bot.matrix.trust import Identity
-from storage.crypto import device_lists, megolm_outbound, olm_sessions
+from storage.crypto import InboundSession, device_lists, megolm_outbound, olm_sessions
 from tests.bench.crowd import Person, add_device, dismiss, make_crowd
 from tests.e2e.hostile import Hostile
 from tests.e2e.siege import DEADLINE, Siege
 
 SEALED_BYTES = 1800  # of a room key over Olm, as the bot sends it
 PROBE_SECONDS = 0.005
+SESSIONS, SESSION_BYTES = 5000, 600
 TEXT = {"msgtype": "m.notice", "body": "pong"}
 
 
@@ -80,6 +81,12 @@ class Bench:
         known = Identity.of(device.user_id, lists[device.user_id].document).devices.get(device.device_id)
         return known is not None and known.signed
 
+    async def is_shared(self) -> bool:
+        """Whether the room has a session that was given to anyone."""
+        async with self.siege.bots.transaction() as tx:
+            session = await tx.crypto.outbound(self.siege.room_id)
+        return session is not None and bool(session.shared_with)
+
     async def answer(self) -> tuple[float, float]:
         """The bot says something: how long until the homeserver has it, and the longest stand-still."""
         return await timed(lambda: self.siege.bot.send(self.siege.room_id, TEXT, clock.token()))
@@ -105,9 +112,10 @@ class Bench:
                 messages.setdefault(each.user_id, {})[each.device_id] = _sealed(each)
             path = f"/sendToDevice/m.room.encrypted/{clock.token()}"
             await call("PUT", path, {"messages": messages})
-        await self._floor_event()
+        await self.floor_event()
 
-    async def _floor_event(self) -> None:
+    async def floor_event(self) -> None:
+        """The message alone."""
         content = {"algorithm": MEGOLM, "ciphertext": "A" * 400, "session_id": "A" * 43}
         await self.prober.send(self.siege.room_id, content)
 
@@ -183,6 +191,39 @@ async def after_a_restart(bench: Bench) -> Measured:
     return Measured(floor, seconds, blocked)
 
 
+async def with_many_sessions(bench: Bench) -> Measured:
+    """The process begins anew, and its database keeps thousands of sessions of others."""
+    now, siege = clock.now(), bench.siege
+    async with siege.bots.transaction() as tx:
+        for number in range(SESSIONS):
+            key, pickle = f"{number:043d}", b"p" * SESSION_BYTES
+            owner = (f"@kept-{number}:hq.example", key, pickle, now)
+            await tx.crypto.save_inbound(InboundSession(siege.room_id, key, key, *owner))
+        await tx.crypto.save_olm_sessions(
+            [(f"{n:043d}", "id", b"p" * SESSION_BYTES, now) for n in range(SESSIONS)]
+        )
+    return await after_a_restart(bench)
+
+
+async def ahead_of_need(bench: Bench) -> Measured:
+    """A member has left a served room, and the keys are there before anybody speaks."""
+    siege, gone = bench.siege, bench.crowd[-1]
+    async with siege.bots.transaction() as tx:
+        await tx.rooms.change(siege.room_id, name="ops", served=True)
+    await gone.devices[0].call("POST", f"/rooms/{siege.room_id}/leave", {})
+    await siege.until(lambda: gone.user_id not in siege.bot.members(siege.room_id), "the leave")
+    async with asyncio.timeout(DEADLINE):
+        while not await bench.is_shared():  # noqa: ASYNC110  # nobody is told of it; we look often
+            await asyncio.sleep(PROBE_SECONDS)
+    floor, _ = await timed(bench.floor_event)
+    measured = Measured(floor, *await bench.answer())
+    async with siege.bots.transaction() as tx:
+        await tx.rooms.change(siege.room_id, name=None, served=False)
+    await bench.let_in(gone)
+    await bench.answer()
+    return measured
+
+
 async def _floor_of_a_start(bench: Bench) -> None:
     """Who am I, are my keys there, is my identity mine, what did I miss; and the message."""
     call = bench.prober.call
@@ -190,12 +231,14 @@ async def _floor_of_a_start(bench: Bench) -> None:
     await call("POST", "/keys/upload", {})
     await call("POST", "/keys/query", {"device_keys": {bench.prober.user_id: []}})
     await bench.prober.received()
-    await bench._floor_event()
+    await bench.floor_event()
 
 
 CASES: dict[str, Callable[[Bench], Awaitable[Measured]]] = {
     "first answer": first_answer,
     "after a leave": after_a_leave,
     "after a new device": after_a_new_device,
+    "ahead of need": ahead_of_need,
     "after a restart": after_a_restart,
+    f"with {SESSIONS} sessions": with_many_sessions,
 }
