@@ -171,6 +171,15 @@ class DeviceList:
     violation: str | None
 
 
+@dataclass(frozen=True)
+class KnownDevice:
+    """A device with valid keys; `signed` by its owner's identity; `name` is what its owner calls it."""
+
+    device_id: str
+    signed: bool
+    name: str | None
+
+
 class Crypto:
     """Queries on encryption state, within one transaction."""
 
@@ -319,6 +328,13 @@ class Crypto:
         document = (await self._connection.execute(query)).scalar_one_or_none()
         return None if document is None else document.get("master")
 
+    async def devices(self, user_id: str) -> list[KnownDevice]:
+        """The devices that the homeserver last showed for this user, by id."""
+        known = (await self.device_lists([user_id])).get(user_id)
+        devices = known.document["devices"] if known else []
+        found = [KnownDevice(each["device_id"], each["signed"], each["name"]) for each in devices]
+        return sorted(found, key=lambda device: device.device_id)
+
     async def save_device_lists(self, known: Sequence[DeviceList]) -> None:
         """Keep what was learnt."""
         await self._put(device_lists, *(dict(vars(each)) for each in known))
@@ -332,6 +348,11 @@ class Crypto:
         """Users whose identity is not the pinned one."""
         query = select(device_lists.c.user_id).where(device_lists.c.violation.is_not(None))
         return list((await self._connection.execute(query.order_by(device_lists.c.user_id))).scalars())
+
+    async def end_violation(self, user_id: str) -> None:
+        """What is shown for this user is what is pinned now."""
+        statement = update(device_lists).where(device_lists.c.user_id == user_id)
+        await self._connection.execute(statement.values(violation=None))
 
     async def room_states(self) -> dict[str, dict[str, Any]]:
         """What is remembered of every room."""

@@ -46,6 +46,7 @@ ACTIVE, SUSPENDED, REMOVED = "active", "suspended", "removed"
 # How an identity came to be pinned: it was known when the member was enrolled; it was the first one that the
 # homeserver showed later; an admin gave its fingerprint.
 ENROLMENT, FIRST_SIGHT, FINGERPRINT = "enrolment", "first-sight", "fingerprint"
+COMPARED = "compared"  # two people compared the fingerprint after the identity had changed
 
 
 @dataclass(frozen=True)

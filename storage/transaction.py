@@ -24,6 +24,7 @@ from storage.members import Members
 from storage.notices import Notices
 from storage.outbox import Outbox
 from storage.pages import PageStore
+from storage.repins import Repins
 from storage.rooms import RoomDefaults, Rooms
 from storage.schema import metadata
 from storage.transitions import Transitions
@@ -105,6 +106,11 @@ class Transaction:
     def pages(self) -> PageStore:
         """What `!more` goes on with."""
         return PageStore(self.connection)
+
+    @cached_property
+    def repins(self) -> Repins:
+        """New identities that wait for a second person."""
+        return Repins(self.connection)
 
     @cached_property
     def rooms(self) -> Rooms:

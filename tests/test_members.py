@@ -142,18 +142,6 @@ async def test_a_fingerprint_that_is_not_shown_by_the_homeserver_is_refused(offi
         assert await tx.members.find(ROY) is None
 
 
-async def test_an_identity_that_was_reset_is_pinned_anew_by_its_fingerprint(office: Office) -> None:
-    await office.shown_identity(ROY, OTHER)
-    await office.types(f"!member add {ROY} CBP")
-    await office.shown_identity(ROY, KEY)
-    assert "ANOTHER identity is shown now" in await office.types("!member show @roy")
-    answer = await office.types(f'!member pin @roy "{SAMPLE}"')
-    assert answer.startswith(f"The identity of {ROY} is pinned.")
-    assert f"It replaces {grouped(OTHER)}" in answer
-    assert "ANOTHER" not in await office.types("!member show @roy")
-    assert f"Just this identity is pinned for {ROY}" in await office.types(f"!member pin @roy {KEY}")
-
-
 async def test_who_is_enrolled_is_not_enrolled_again(office: Office) -> None:
     await office.types(f"!member add {ROY} CBP")
     assert f"{ROY} is enrolled already, for CBP: active member." in await office.types(

@@ -148,8 +148,8 @@ class Incidents:
         ]
         warning = card(
             t("{user} has another identity than the one enrolled. I take no commands from it.", user=user_id),
-            t("Telephone that person. If they did it themselves, pin the fingerprint that they read to you:"),
-            line(ToType(f'!member pin {user_id} "FINGERPRINT"')),
+            t("Telephone that person. If they did it themselves, two of you compare the new fingerprint:"),
+            line(ToType(f"!member verify {user_id}")),
         )
         for each in dict.fromkeys(told):
             if each != user_id:
@@ -226,7 +226,7 @@ _REASONS = {
     ),
     "identity_changed": t(
         "Your identity is not the one that was enrolled. I did not act."
-        " Ask an admin to enrol you again, and tell that person by another way that it is you."
+        " Telephone an admin, who then types !member verify; have your new fingerprint at hand."
     ),
     "clear_text": t("That message was not encrypted. I did not act. Turn on encryption, then resend."),
 }

@@ -177,7 +177,7 @@ async def _welcome(call: Call, member: Member, role: Role) -> Card:
     ],
 )
 async def pin_identity(call: Call, user: UserId, fingerprint: Quoted) -> Post:
-    """Pin the identity whose fingerprint an officer reads to you, also after they had to reset it."""
+    """Pin the first identity of an officer by the fingerprint that they read to you."""
     refuse_oneself(call, user, t("Nobody pins their own identity."))
     member = await enrolled(call, user)
     key, _how = await _identity(call, user, fingerprint)
@@ -187,8 +187,12 @@ async def pin_identity(call: Call, user: UserId, fingerprint: Quoted) -> Post:
             argument="fingerprint",
             example=f"!member show {user}",
         )
-    await call.tx.members.repin(user, str(key), FINGERPRINT, call.now)
-    lines = [line(t("The identity of {who} is pinned.", who=named(member))), bullet(Code(grouped(str(key))))]
     if member.master_key is not None:
-        lines.append(bullet(t("It replaces {old}", old=grouped(member.master_key))))
-    return Post(card(lines), about=user)
+        raise Conflict(
+            t("{user} has an identity already: two people compare a new one.", user=user),
+            argument="fingerprint",
+            example=f"!member verify {user}",
+        )
+    await call.tx.members.repin(user, str(key), FINGERPRINT, call.now)
+    said = t("The identity of {who} is pinned.", who=named(member))
+    return Post(card(line(said), bullet(Code(grouped(str(key))))), about=user)

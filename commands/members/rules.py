@@ -7,7 +7,17 @@ from bot.kernel.card import Code, Line, Strong, bullet
 from bot.kernel.errors import NotUnderstood
 from bot.kernel.language import Text, t
 from bot.kernel.vocabulary import Role
-from storage.members import ACTIVE, ENROLMENT, FINGERPRINT, FIRST_SIGHT, REMOVED, SUSPENDED, Grant, Member
+from storage.members import (
+    ACTIVE,
+    COMPARED,
+    ENROLMENT,
+    FINGERPRINT,
+    FIRST_SIGHT,
+    REMOVED,
+    SUSPENDED,
+    Grant,
+    Member,
+)
 
 KEY_BYTES = 32  # an Ed25519 public key (RFC 8032, 5.1.5)
 GROUP = 4
@@ -20,6 +30,7 @@ PINNED = {
     ENROLMENT: t("pinned at enrolment"),
     FIRST_SIGHT: t("pinned at first sight"),
     FINGERPRINT: t("pinned by fingerprint"),
+    COMPARED: t("pinned after two people compared it"),
 }
 
 
@@ -62,6 +73,19 @@ def name_of(typed: str | None) -> str | None:
 def named(member: Member) -> str:
     """`Roy Dubois (@roy:rcmp.example)`, or the user id alone."""
     return f"{member.name} ({member.user_id})" if member.name else member.user_id
+
+
+def why_not_counted(member: Member, shown: str | None, *, signed: bool) -> Text | None:
+    """Why I take no commands from a device and give it no keys; None if it counts. `shown`: the identity."""
+    if member.state != ACTIVE:
+        return t("does not count: the member is suspended")
+    if member.master_key is None:
+        return t("does not count: no identity is pinned yet")
+    if shown is None:
+        return t("does not count: the pinned identity is no longer shown")
+    if shown != member.master_key:
+        return t("does not count: another identity than the pinned one")
+    return None if signed else t("does not count: its owner has not verified it")
 
 
 def in_words(grant: Grant, home: str, rooms: Mapping[str, str]) -> Text:
