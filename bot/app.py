@@ -104,7 +104,7 @@ class Works:
             session.user_id,
             NAME,
             health=lambda: self._health,
-            on_owed=self._courier.wake,
+            on_owed=self._on_owed,
             pins_at_sight=settings.members.pinning == FIRST_SIGHT,
         )
         self._dispatcher = Dispatcher(database, CAPABILITIES, now, manners)
@@ -114,6 +114,11 @@ class Works:
         commands = [command for each in self._dispatcher.capabilities for command in each.commands]
         self.words = tuple(sorted({f"!{' '.join(command.path)}" for command in commands}))
         session.on_received = self._arrived.set
+
+    def _on_owed(self) -> None:
+        """A command has had its effect: it may owe messages, or have asked for a verification."""
+        self._courier.wake()
+        self._session.look_at_verifications()
 
     @property
     def loops(self) -> dict[str, Callable[[], Awaitable[None]]]:

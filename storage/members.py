@@ -44,9 +44,10 @@ grants = Table(
 ACTIVE, SUSPENDED, REMOVED = "active", "suspended", "removed"
 
 # How an identity came to be pinned: it was known when the member was enrolled; it was the first one that the
-# homeserver showed later; an admin gave its fingerprint.
+# homeserver showed later; an admin gave its fingerprint; it was compared by emoji.
 ENROLMENT, FIRST_SIGHT, FINGERPRINT = "enrolment", "first-sight", "fingerprint"
 COMPARED = "compared"  # two people compared the fingerprint after the identity had changed
+VERIFIED = "verified"
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,19 @@ class Members:
             update(members)
             .where(members.c.user_id == user_id, members.c.master_key.is_(None))
             .values(master_key=master_key, pinned_how=how, pinned_at=now)
+        )
+        return bool((await self._connection.execute(statement)).rowcount)
+
+    async def verify(self, user_id: str, master_key: str, now: datetime) -> bool:
+        """This identity was compared by emoji: note it where just this one is pinned; whether that is new.
+
+        A pin by fingerprint stays one: it was compared by telephone.
+        """
+        statement = (
+            update(members)
+            .where(members.c.user_id == user_id, members.c.master_key == master_key)
+            .where(members.c.pinned_how.in_((ENROLMENT, FIRST_SIGHT)))
+            .values(pinned_how=VERIFIED, pinned_at=now)
         )
         return bool((await self._connection.execute(statement)).rowcount)
 

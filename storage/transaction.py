@@ -28,6 +28,7 @@ from storage.repins import Repins
 from storage.rooms import RoomDefaults, Rooms
 from storage.schema import metadata
 from storage.transitions import Transitions
+from storage.verifications import Verifications
 
 BUSY_TIMEOUT_MS = 10_000
 
@@ -121,6 +122,11 @@ class Transaction:
     def transitions(self) -> Transitions:
         """Changes of state, of every kind of object."""
         return Transitions(self.connection)
+
+    @cached_property
+    def verifications(self) -> Verifications:
+        """Who compares emoji with the bot."""
+        return Verifications(self.connection)
 
 
 class Database:

@@ -27,13 +27,21 @@ class Devices:
     """Device lists of other users."""
 
     def __init__(
-        self, database: Database, server: Homeserver, circle: Circle, rooms: Rooms, ratchets: asyncio.Lock
+        self,
+        database: Database,
+        server: Homeserver,
+        circle: Circle,
+        rooms: Rooms,
+        ratchets: asyncio.Lock,
+        voucher: tuple[str, str] | None = None,
     ) -> None:
+        """`voucher` is our own user id and user-signing key."""
         self._database = database
         self._ratchets = ratchets
         self._server = server
         self._circle = circle
         self._rooms = rooms
+        self._voucher = voucher
         self._asking = asyncio.Lock()
         self._changes: dict[str, int] = {}
         self._not_before: dict[str, datetime] = {}
@@ -57,7 +65,7 @@ class Devices:
         async def learn(asked: tuple[dict[str, int], Json]) -> None:
             nonlocal added
             before, answer = asked
-            shown = await asyncio.to_thread(_identities, list(before), answer)
+            shown = await asyncio.to_thread(_identities, list(before), answer, self._voucher)
             async with self._ratchets, self._database.transaction() as tx:
                 added |= await self._learn(tx, before, shown)
 
@@ -83,7 +91,7 @@ class Devices:
         known = await tx.crypto.device_lists([identity.user_id for identity in shown])
         merged = [_merged(known.get(new.user_id), new) for new in shown]
         standings = await self._circle.see(tx, merged)
-        added, lists = False, []
+        added, lists = any(new.vouched for new in merged), []
         for new in merged:
             user, old = new.user_id, known.get(new.user_id)
             violation = _violation(standings[user], new)
@@ -108,10 +116,10 @@ class Devices:
         return await tx.inbox.add(Received(event_id, "", user, "violation", content, now, now))
 
 
-def _identities(users: list[str], answer: Json) -> list[Identity]:
+def _identities(users: list[str], answer: Json, voucher: tuple[str, str] | None) -> list[Identity]:
     """Those of these users whose homeserver has answered; some milliseconds for a hundred devices."""
     devices, masters = obj(answer.get("device_keys")), obj(answer.get("master_keys"))
-    return [read_identity(user, answer) for user in users if user in devices or user in masters]
+    return [read_identity(user, answer, voucher) for user in users if user in devices or user in masters]
 
 
 def _merged(old: DeviceList | None, new: Identity) -> Identity:

@@ -19,8 +19,11 @@ def cross_signing_key(value: object, user_id: str, usage: str) -> str | None:
     return public if is_key(public) and name == f"ed25519:{public}" else None
 
 
-def read_identity(user_id: str, answer: Json) -> Identity:
-    """The user's master key and devices in an answer of /keys/query."""
+def read_identity(user_id: str, answer: Json, voucher: tuple[str, str] | None = None) -> Identity:
+    """The user's master key and devices in an answer of /keys/query.
+
+    `voucher` is our own user id and user-signing key.
+    """
     master = cross_signing_key(obj(answer.get("master_keys")).get(user_id), user_id, "master")
     raw_self_signing = obj(obj(answer.get("self_signing_keys")).get(user_id))
     self_signing = cross_signing_key(raw_self_signing, user_id, "self_signing")
@@ -34,7 +37,9 @@ def read_identity(user_id: str, answer: Json) -> Identity:
             devices[device_id] = read_device(user_id, device_id, obj(raw), self_signing)
         except Malformed:
             continue
-    return Identity(user_id, master, devices)
+    raw_master = obj(obj(answer.get("master_keys")).get(user_id))
+    vouched = master is not None and voucher is not None and is_signed(raw_master, *voucher)
+    return Identity(user_id, master, devices, vouched)
 
 
 def read_device(user_id: str, device_id: str, raw: Json, self_signing: str | None) -> Device:
@@ -63,4 +68,4 @@ def merge(old: Identity, new: Identity) -> Identity:
             continue
         if (before.ed25519, before.curve25519) != (device.ed25519, device.curve25519):
             devices[device_id] = Device(**{**vars(before), "signed": False})
-    return Identity(new.user_id, new.master, devices)
+    return Identity(new.user_id, new.master, devices, new.vouched)

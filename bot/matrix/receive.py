@@ -13,6 +13,7 @@ from bot.matrix.identities import MEGOLM
 from bot.matrix.megolm import Megolm, TooEarly, owner_of
 from bot.matrix.olm import OlmMachine, OlmPayload, Unopened
 from bot.matrix.rows import NotAllowed, read_payload, read_reaction, read_redaction
+from bot.matrix.steps import Step, Waiting, between_devices, in_room, is_step
 from bot.matrix.trust import Circle, Identity, Reason, Standing, Verdict, decide, device_with
 from bot.matrix.wire import Json, Malformed, need, number, obj, parse_plaintext, text
 from storage.crypto import AwaitedEvent, InboundSession
@@ -37,6 +38,7 @@ class Receiver:
         self._patience = patience
         self.refused: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
+        self.verification = Waiting()
         self.undecryptable = 0
         self.may_await = True  # whether an event may be waiting for its key
         self.broken: set[tuple[str, str]] = set()  # user and Curve25519 key whose Olm message did not open
@@ -67,19 +69,36 @@ class Receiver:
         """One to-device message; a room key adds its room and session to `opened`.
 
         Only `m.room.encrypted` counts: a room key in clear, a forwarded one and requests for ours are
-        ignored (R18).
+        ignored (R18). Verifications may come in clear: what they prove, they prove by themselves.
         """
-        if event.get("type") != "m.room.encrypted":
+        kind = event.get("type")
+        if kind != "m.room.encrypted":
+            if is_step(kind, {}):
+                await self._hear(
+                    tx, between_devices(need(event.get("sender")), str(kind), obj(event.get("content")))
+                )
             return
         try:
             payload = await self._machine.decrypt(tx, event)
             await self._check_sender(tx, payload)
             if payload.kind == "m.room_key":
                 opened.add(await self._megolm.accept(tx, payload))
+            elif is_step(payload.kind, {}):
+                await self._hear(tx, between_devices(payload.owner.user_id, payload.kind, payload.content))
         except ValueError as error:
             if isinstance(error, Unopened):
                 self.broken.add((need(event.get("sender")), error.sender_key))
             self._drop("to_device", error)  # caught here, so that a ratchet that moved on is kept
+
+    async def _is_member(self, tx: Transaction, user_id: str) -> bool:
+        return self._circle.verifies and (await self._circle.standing(tx, user_id)).state == ACTIVE
+
+    async def _hear(self, tx: Transaction, step: Step) -> None:
+        """A step of a verification, by an active member; whether its keys are good is looked at later."""
+        if step.sender == self._machine.user_id or not await self._is_member(tx, step.sender):
+            return
+        if not self.verification.add(step):
+            self.dropped["verification"] += 1
 
     async def _check_sender(self, tx: Transaction, payload: OlmPayload) -> None:
         known = (await tx.crypto.device_lists([payload.owner.user_id])).get(payload.owner.user_id)
@@ -96,6 +115,9 @@ class Receiver:
             return
         if kind == "m.room.encrypted":
             await self._encrypted(tx, room_id, event, clock.now())
+        elif is_step(kind, obj(event.get("content"))) and await self._is_member(tx, sender):
+            content = obj(event.get("content"))
+            await self._hear(tx, in_room(room_id, event, kind, content, content))
         elif kind == "m.room.message":
             if obj(event.get("content")).get("msgtype") != "m.notice":
                 await self.refuse(tx, room_id, event, Reason.CLEAR_TEXT)
@@ -161,7 +183,12 @@ class Receiver:
             # The index is taken before anything is done with the plaintext: a replay finds it gone (S11).
             if await tx.crypto.take_index(session, index, event_id) != event_id:
                 raise NotAllowed(Reason.REPLAYED)
-            row = read_payload(parse_plaintext(plain), room_id, device_id, self._circle.hears_notices)
+            payload = parse_plaintext(plain)
+            row = read_payload(payload, room_id, device_id, self._circle.hears_notices)
+            kind, content = payload.get("type"), payload["content"]
+            if self._circle.verifies and is_step(kind, content):
+                step = in_room(room_id, event, kind, content, obj(event.get("content")))
+                return await self._hear(tx, step)
         except TooEarly:
             raise
         except NotAllowed as error:

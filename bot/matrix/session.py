@@ -25,6 +25,7 @@ from bot.matrix.sharing import Sharing
 from bot.matrix.sync import Sync
 from bot.matrix.trust import Circle
 from bot.matrix.upkeep import Upkeep
+from bot.matrix.verification import Verifier
 from bot.matrix.wire import Json
 from storage.members import ACTIVE
 from storage.transaction import Database
@@ -61,12 +62,18 @@ class Session:
         self._rooms = Rooms(machine.user_id)
         megolm = Megolm(machine.pickle_key)
         self._receiver = Receiver(machine, megolm, circle, patience)
-        devices = Devices(database, server, circle, self._rooms, machine.lock)
+        own = signing.own
+        voucher = (own.user_id, own.user_signing.public) if own else None
+        devices = Devices(database, server, circle, self._rooms, machine.lock, voucher)
         sharing = Sharing(database, server, machine, megolm, devices, circle)
-        master = signing.own.master.public if signing.own else ""
+        master = own.master.public if own else ""
         self._sender = Sender(database, server, machine, megolm, sharing, self._rooms, master)
         self._sync = Sync(database, server, machine, devices, self._rooms, self._receiver, circle)
         self._sync.on_own_devices = self._check_self
+        self._verifier: Verifier | None = None
+        if circle.verifies and own is not None:
+            self._verifier = Verifier(database, server, machine, devices, self._sender, circle, own)
+            self._sync.on_steps = self._verifier.hear
         self._invites = Invites(database, server, machine, self._rooms)
         self._upkeep = Upkeep(database, self._rooms, self._receiver, self._sender, sharing)
         self._making_direct = asyncio.Lock()
@@ -101,6 +108,8 @@ class Session:
     @on_received.setter
     def on_received(self, call: Callable[[], None]) -> None:
         self._sync.on_received = call
+        if self._verifier is not None:
+            self._verifier.on_received = call
 
     async def run(self) -> None:
         """The sync loop; ends by cancellation or with a fatal MatrixError."""
@@ -114,6 +123,8 @@ class Session:
                     self._upkeep.make_rooms_ready,
                 ):
                     group.create_task(self._after_rounds(chore))
+                if self._verifier is not None:
+                    group.create_task(self._verify(self._verifier))
         except* MatrixError as errors:
             fatal = errors.exceptions[0]
         else:
@@ -129,6 +140,16 @@ class Session:
                 await asyncio.sleep(RETRY * clock.jitter(0.8, 1.2))
                 continue
             await self._round_after(rounds)
+
+    async def _verify(self, verifier: Verifier) -> None:
+        """Nothing can be said before the first round."""
+        await self.synced()
+        await verifier.run()
+
+    def look_at_verifications(self) -> None:
+        """Somebody may have asked for one, or said what she sees: the record of them has changed."""
+        if self._verifier is not None:
+            self._verifier.wake()
 
     async def next_round(self) -> None:
         """Wait until one more round of sync is done."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 
 from bot.kernel import clock
@@ -12,6 +12,7 @@ from bot.matrix.errors import MatrixError, Rejected, SignedOut, Unreachable
 from bot.matrix.olm import OlmMachine
 from bot.matrix.receive import Receiver
 from bot.matrix.rooms import Rooms
+from bot.matrix.steps import Step
 from bot.matrix.timeline import Timeline
 from bot.matrix.trust import Circle
 from bot.matrix.wire import Json, need, number, obj, objects, text, texts
@@ -57,6 +58,7 @@ class Sync:
         self.round_done = asyncio.Condition()
         self.rounds = 0
         self.on_received: Callable[[], None] = lambda: None
+        self.on_steps: Callable[[Iterable[Step]], None] = lambda steps: None
         self.on_own_devices: Callable[[], Awaitable[None]] | None = None
 
     async def load(self) -> None:
@@ -113,8 +115,10 @@ class Sync:
                 await tx.crypto.set_value(SINCE, batch.encode())
         except BaseException:
             self._loaded = False  # nothing of the round is kept; nor may memory keep any of it
+            self._receiver.verification.forget()
             raise
         self._since = batch
+        self.on_steps(self._receiver.verification.take())
         if self._receiver.added != before:
             self.on_received()
 

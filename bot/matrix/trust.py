@@ -6,7 +6,8 @@ from enum import StrEnum
 from typing import Any
 
 from bot.kernel import clock
-from storage.members import ACTIVE, SUSPENDED
+from storage.inbox import Received
+from storage.members import ACTIVE, SUSPENDED, VERIFIED
 from storage.transaction import Transaction
 
 STRANGER = "stranger"
@@ -54,11 +55,15 @@ class Device:
 
 @dataclass(frozen=True)
 class Identity:
-    """A user's valid master key (None: none is shown) and devices by id."""
+    """A user's valid master key (None: none is shown) and devices by id.
+
+    `vouched`: our own user-signing key has signed the master key, here or in an operator's client.
+    """
 
     user_id: str
     master: str | None = None
     devices: dict[str, Device] = field(default_factory=dict)
+    vouched: bool = False
 
     def document(self) -> dict[str, Any]:
         """As plain JSON."""
@@ -144,6 +149,7 @@ class Circle:
     hears_notices = True
     leaves_plaintext = False
     alone_on_account = False  # a person may have devices that she has not verified yet
+    verifies = False  # her client shows no emoji
 
     async def standings(self, tx: Transaction, users: Iterable[str]) -> dict[str, Standing]:
         """What our records say of these users."""
@@ -168,6 +174,7 @@ class EnrolledCircle(Circle):
     hears_notices = False
     leaves_plaintext = True
     alone_on_account = True
+    verifies = True
 
     def __init__(self, pinning: str = FIRST_SIGHT) -> None:
         """`pinning` is `first-sight` or `fingerprint` (an admin pins by hand)."""
@@ -188,7 +195,24 @@ class EnrolledCircle(Circle):
             if new and self._pinning == FIRST_SIGHT:
                 await tx.members.pin(user, new, FIRST_SIGHT, clock.now())
                 standings[user] = await self.standing(tx, user)
+            if identity.vouched and standing.state == ACTIVE:
+                await self._take_up(tx, identity)
+                standings[user] = await self.standing(tx, user)
         return standings
+
+    async def _take_up(self, tx: Transaction, identity: Identity) -> None:
+        """An operator, signed in as the bot, has compared emoji with this member (R3)."""
+        user, master, now = identity.user_id, str(identity.master), clock.now()
+        pin = (await self.standing(tx, user)).pin
+        if pin is None:
+            changed = await tx.members.pin(user, master, VERIFIED, now)
+        else:
+            changed = await tx.members.verify(user, master, now)
+        if changed or pin not in (None, master):
+            # Whoever signed it, another key than the pinned one is never pinned without an admin's word.
+            content = {"stage": "vouched" if changed else "vouched_other"}
+            event_id = f"vouched:{user}:{master}:{content['stage']}"
+            await tx.inbox.add(Received(event_id, "", user, "verification", content, now, now))
 
     async def may_invite(self, tx: Transaction, user_id: str) -> bool | None:
         """Active members with a grant as admin or supervisor in force."""

@@ -10,6 +10,7 @@ from bot.kernel.vocabulary import Capability, Reaction, Ref, Role
 from bot.runtime.incoming import words_of
 from bot.runtime.lines import command_start
 from bot.runtime.posting import Origin, Poster
+from bot.runtime.verifications import entry_of, said_of
 from storage.audit import OK, REFUSED, Entry
 from storage.inbox import Received
 from storage.members import ACTIVE, Member
@@ -48,6 +49,7 @@ class Incidents:
             "member": self._member,
             "left": self._left,
             "violation": self._violation,
+            "verification": self._verification,
         }
 
     async def handle(self, tx: Transaction, row: Received, now: datetime) -> None:
@@ -154,6 +156,18 @@ class Incidents:
         for each in dict.fromkeys(told):
             if each != user_id:
                 await self._poster(tx, now).direct(warning, each, rings=True)
+
+    async def _verification(self, tx: Transaction, row: Received, now: datetime) -> None:
+        entry, said = entry_of(row, now), said_of(row.content)
+        if entry is not None:
+            await tx.audit.add(entry)
+        member, _, origin = await self._asker(tx, row, now)
+        if said is None or (member is None and row.room_id):
+            return
+        if origin is None:
+            await self._poster(tx, now).direct(said, row.sender)
+        else:
+            await self._poster(tx, now).say(said, origin)
 
     # people and rooms
 

@@ -1,6 +1,6 @@
 """Members: who is enrolled, for which agency, with which identity and roles; nobody else is listened to."""
 
-from commands.members import enrolment, grants, identities, standing
+from commands.members import enrolment, grants, identities, standing, verification
 from commands.members.capability import members
 
-__all__ = ["enrolment", "grants", "identities", "members", "standing"]
+__all__ = ["enrolment", "grants", "identities", "members", "standing", "verification"]

@@ -15,6 +15,7 @@ from storage.members import (
     FIRST_SIGHT,
     REMOVED,
     SUSPENDED,
+    VERIFIED,
     Grant,
     Member,
 )
@@ -31,6 +32,7 @@ PINNED = {
     FIRST_SIGHT: t("pinned at first sight"),
     FINGERPRINT: t("pinned by fingerprint"),
     COMPARED: t("pinned after two people compared it"),
+    VERIFIED: t("pinned and verified by emoji"),
 }
 
 

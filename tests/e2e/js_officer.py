@@ -94,6 +94,10 @@ class JsOfficer:
         """Join a room that one was invited to."""
         await self._call("join", room=room)
 
+    async def invited_by(self, user: str) -> str:
+        """The direct room that this user invites to, now or when it comes."""
+        return str(await self._call("invited_by", user=user))
+
     async def leave(self, room: str) -> None:
         """Leave a room."""
         await self._call("leave", room=room)
@@ -156,6 +160,26 @@ class JsOfficer:
     async def spare(self, *, on: bool) -> None:
         """Send messages without `sender_key` and `device_id`, or with them again."""
         await self._call("spare", on=on)
+
+    async def begin_verification(self, user: str, *, room: str = "", device: str = "") -> str:
+        """Press Verify on a user, in a room or on a device; the emoji shown, or the code that ended it."""
+        return str(await self._call("begin_verification", user=user, room=room, device=device))
+
+    async def accept_verification(self) -> str:
+        """Accept the verification that is asked for, now or when it is; the emoji shown, or the code."""
+        return str(await self._call("accept_verification"))
+
+    async def compare_verification(self, *, same: bool) -> None:
+        """Say of the emoji that they are the same, or not."""
+        await self._call("compare_verification", same=same)
+
+    async def end_verification(self) -> str:
+        """Wait until it is over; "done", or the code that ended it."""
+        return str(await self._call("end_verification"))
+
+    async def knows(self, user: str) -> bool:
+        """Whether this client has verified the user."""
+        return bool(await self._call("knows", user=user))
 
     async def isolate(self, mode: Mode) -> None:
         """Change whom the client trusts with keys and believes."""

@@ -7,7 +7,13 @@
 import { createInterface } from "node:readline";
 
 import * as sdk from "matrix-js-sdk";
-import { AllDevicesIsolationMode, OnlySignedDevicesIsolationMode } from "matrix-js-sdk/lib/crypto-api/index.js";
+import {
+    AllDevicesIsolationMode,
+    CryptoEvent,
+    OnlySignedDevicesIsolationMode,
+    VerificationPhase,
+    VerificationRequestEvent,
+} from "matrix-js-sdk/lib/crypto-api/index.js";
 import { logger } from "matrix-js-sdk/lib/logger.js";
 
 const QUIET = { trace() {}, debug() {}, info() {}, warn: console.error, error: console.error };
@@ -22,6 +28,10 @@ let client = null;
 let password = null;
 /** Whether sent messages leave out what the specification has deprecated. */
 let spare = false;
+/** The verification under way, what it shows, and whether it has ended well. */
+let request = null;
+let shownSas = null;
+let verified = null;
 /** Called, and forgotten, at each change of what the client knows. */
 let watchers = [];
 
@@ -45,6 +55,7 @@ const commands = {
         await client.initRustCrypto({ useIndexedDB: false });
         isolate(mode);
         for (const event of NEWS) client.on(event, wake);
+        client.on(CryptoEvent.VerificationRequestReceived, watch);
         await client.startClient({ initialSyncLimit: 100 });
         await until(() => client.isInitialSyncComplete());
         // Another device of this account may have made the identity: then there is nothing here to sign with.
@@ -71,6 +82,12 @@ const commands = {
         await client.joinRoom(room);
         await until(() => client.getRoom(room)?.getMyMembership() === "join");
         return room;
+    },
+
+    /** The room that this user invites to, now or when it comes. */
+    async invited_by({ user }) {
+        const invite = (room) => room.getMyMembership() === "invite" && room.getDMInviter() === user;
+        return (await until(() => client.getRooms().find(invite))).roomId;
     },
 
     async leave({ room }) {
@@ -147,6 +164,43 @@ const commands = {
         return null;
     },
 
+    /** Press Verify on a user: in a room, or on one of the user's devices. */
+    async begin_verification({ user, room, device }) {
+        const crypto = client.getCrypto();
+        await crypto.getUserDeviceInfo([user], true);
+        watch(room ? await crypto.requestVerificationDM(user, room) : await crypto.requestDeviceVerification(user, device));
+        await until(() => request.phase !== VerificationPhase.Requested && request.phase !== VerificationPhase.Unsent);
+        if (request.phase === VerificationPhase.Ready) compare(await request.startVerification("m.sas.v1"));
+        return ended() ?? seen();
+    },
+
+    /** Accept the verification that another one asks for. */
+    async accept_verification() {
+        await until(() => request?.phase === VerificationPhase.Requested && !request.initiatedByMe);
+        await request.accept();
+        await until(() => request.verifier ?? ended());
+        if (request.verifier) compare(request.verifier);
+        return ended() ?? seen();
+    },
+
+    /** Say of the emoji that they are the same, or not. */
+    async compare_verification({ same }) {
+        if (same) void shownSas.confirm();
+        else shownSas.mismatch();
+        return null;
+    },
+
+    /** Wait until it is over: "done", or the code with which it was cancelled. */
+    async end_verification() {
+        await until(() => (request.phase === VerificationPhase.Done && verified) || ended());
+        return ended() ?? "done";
+    },
+
+    /** Whether this client knows the user's identity by comparing. */
+    async knows({ user }) {
+        return (await client.getCrypto().getUserVerificationStatus(user)).isCrossSigningVerified();
+    },
+
     async isolation({ mode }) {
         isolate(mode);
         return mode;
@@ -167,6 +221,39 @@ function isolate(mode) {
     else if (mode === "all-devices" || mode === "only-verified-users") {
         crypto.setDeviceIsolationMode(new AllDevicesIsolationMode(false));
     } else throw new Error(`mode is one of all-devices, only-signed-devices, only-verified-users, not ${mode}`);
+}
+
+function watch(made) {
+    request = made;
+    [shownSas, verified] = [null, null];
+    request.on(VerificationRequestEvent.Change, wake);
+    wake();
+}
+
+/** Go through with it up to the emoji; they appear in `shownSas`. */
+function compare(verifier) {
+    verifier.on("show_sas", (sas) => {
+        shownSas = sas;
+        wake();
+    });
+    verifier.verify().then(
+        () => {
+            verified = true;
+            wake();
+        },
+        (error) => console.error(error),
+    );
+}
+
+/** The code with which the verification was cancelled; null if it was not. */
+function ended() {
+    return request.phase === VerificationPhase.Cancelled ? request.cancellationCode : null;
+}
+
+/** The emoji that are shown, with their names. */
+async function seen() {
+    await until(() => shownSas ?? ended());
+    return shownSas ? shownSas.sas.emoji.map((each) => each.join(" ")).join(" · ") : ended();
 }
 
 function sparing(url, options) {
