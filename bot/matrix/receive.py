@@ -73,18 +73,17 @@ class Receiver:
         """
         kind = event.get("type")
         if kind != "m.room.encrypted":
-            if is_step(kind, {}):
-                await self._hear(
-                    tx, between_devices(need(event.get("sender")), str(kind), obj(event.get("content")))
-                )
+            sender = text(event.get("sender")) or ""
+            if is_step(kind, {}) and await self._is_member(tx, sender):
+                self._hear(between_devices(sender, str(kind), obj(event.get("content"))))
             return
         try:
             payload = await self._machine.decrypt(tx, event)
             await self._check_sender(tx, payload)
             if payload.kind == "m.room_key":
                 opened.add(await self._megolm.accept(tx, payload))
-            elif is_step(payload.kind, {}):
-                await self._hear(tx, between_devices(payload.owner.user_id, payload.kind, payload.content))
+            elif is_step(payload.kind, {}) and await self._is_member(tx, payload.owner.user_id):
+                self._hear(between_devices(payload.owner.user_id, payload.kind, payload.content))
         except ValueError as error:
             if isinstance(error, Unopened):
                 self.broken.add((need(event.get("sender")), error.sender_key))
@@ -93,10 +92,8 @@ class Receiver:
     async def _is_member(self, tx: Transaction, user_id: str) -> bool:
         return self._circle.verifies and (await self._circle.standing(tx, user_id)).state == ACTIVE
 
-    async def _hear(self, tx: Transaction, step: Step) -> None:
+    def _hear(self, step: Step) -> None:
         """A step of a verification, by an active member; whether its keys are good is looked at later."""
-        if step.sender == self._machine.user_id or not await self._is_member(tx, step.sender):
-            return
         if not self.verification.add(step):
             self.dropped["verification"] += 1
 
@@ -117,7 +114,7 @@ class Receiver:
             await self._encrypted(tx, room_id, event, clock.now())
         elif is_step(kind, obj(event.get("content"))) and await self._is_member(tx, sender):
             content = obj(event.get("content"))
-            await self._hear(tx, in_room(room_id, event, kind, content, content))
+            self._hear(in_room(room_id, event, kind, content, content))
         elif kind == "m.room.message":
             if obj(event.get("content")).get("msgtype") != "m.notice":
                 await self.refuse(tx, room_id, event, Reason.CLEAR_TEXT)
@@ -188,7 +185,7 @@ class Receiver:
             kind, content = payload.get("type"), payload["content"]
             if self._circle.verifies and is_step(kind, content):
                 step = in_room(room_id, event, kind, content, obj(event.get("content")))
-                return await self._hear(tx, step)
+                return self._hear(step)
         except TooEarly:
             raise
         except NotAllowed as error:

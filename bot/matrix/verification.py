@@ -9,7 +9,6 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,16 +19,16 @@ from bot.matrix.api import Homeserver
 from bot.matrix.cross_signing import OwnIdentity
 from bot.matrix.devices import Devices
 from bot.matrix.errors import MatrixError, SignedOut
+from bot.matrix.flows import Flow, Outgoing, keep, tell
 from bot.matrix.olm import OlmMachine
-from bot.matrix.sas import METHOD, PREFIX, Cancelled, Code, Message, Party, Sas, Stage
+from bot.matrix.sas import METHOD, Cancelled, Code, Party, Sas, Stage
 from bot.matrix.send import Sender
 from bot.matrix.steps import REQUEST, Step
 from bot.matrix.trust import Circle, Identity, distrust
 from bot.matrix.vouching import vouch_for
-from bot.matrix.wire import Json, need, text, texts
-from storage.inbox import Received
+from bot.matrix.wire import Json, text, texts
 from storage.members import ACTIVE
-from storage.transaction import Database, Transaction
+from storage.transaction import Database
 from storage.verifications import ASKED, COMPARE, DIFFERENT, RUNNING, SAME, Verification
 
 log = logging.getLogger(__name__)
@@ -41,27 +40,6 @@ REQUESTS = 5  # of one member within LONGEST; the rest is ignored (S31)
 # Our own reasons, beside the specification's codes: to the other client they are its user's wish.
 FAILED, RESTARTED, REPLACED, UNSAID = "failed", "restarted", "replaced", "unsaid"
 KEPT = frozenset(Code)
-
-
-@dataclass
-class Flow:
-    """One verification under way; `sas` is None until the other device is known."""
-
-    user_id: str
-    transaction: str
-    room_id: str | None
-    device_id: str | None
-    until: datetime
-    sas: Sas | None = None
-    is_shown: bool = False
-    is_same: bool = False  # she has told us so
-
-    @property
-    def relation(self) -> Json:
-        """What names the transaction in each message."""
-        if self.room_id is None:
-            return {"transaction_id": self.transaction}
-        return {"m.relates_to": {"rel_type": "m.reference", "event_id": self.transaction}}
 
 
 class Verifier:
@@ -82,6 +60,7 @@ class Verifier:
         self._server = server
         self._devices = devices
         self._sender = sender
+        self._out = Outgoing(server, sender)
         self._circle = circle
         self._own = own
         self._now = now
@@ -189,7 +168,7 @@ class Verifier:
         if flow is None or (flow.transaction, flow.room_id) != (step.transaction, step.room_id):
             self.ignored["unknown"] += 1
             if step.kind == "start" and step.room_id is None and self._may_ask(step.sender):
-                await self._decline(step, Code.UNKNOWN_TRANSACTION)
+                await self._out.decline(step, Code.UNKNOWN_TRANSACTION)
         elif step.kind == "cancel":
             code = text(step.content.get("code"))
             await self._over(flow, code if code in KEPT else Code.USER)
@@ -198,7 +177,7 @@ class Verifier:
         elif flow.sas is None:
             raise Cancelled(Code.UNEXPECTED_MESSAGE)
         else:
-            await self._say(flow, flow.sas.receive(step.kind, step.content))
+            await self._out.say(flow, flow.sas.receive(step.kind, step.content))
             await self._look(flow, flow.sas)
         return None
 
@@ -209,16 +188,16 @@ class Verifier:
         if step.room_id is not None and step.content.get("to") != self._party.user_id:
             return None
         if METHOD not in texts(step.content.get("methods")):
-            return await self._decline(step, Code.UNKNOWN_METHOD)
+            return await self._out.decline(step, Code.UNKNOWN_METHOD)
         party = await self._known(step.sender, step.content)
         if party is None or (len(self._flows) >= AT_ONCE and step.sender not in self._flows):
-            return await self._decline(step, Code.USER)
+            return await self._out.decline(step, Code.USER)
         await self._lost(self._flows.get(step.sender), REPLACED)
         flow = Flow(step.sender, step.transaction, step.room_id, party.device_id, self._now() + LONGEST)
         flow.sas = Sas(self._party, party, flow.transaction, flow.relation)
         await self._keep(flow, step.event_id)
         ready = {"from_device": self._party.device_id, "methods": [METHOD], **flow.relation}
-        await self._say(flow, [("ready", ready)])
+        await self._out.say(flow, [("ready", ready)])
         return None
 
     def _is_fresh(self, step: Step) -> bool:
@@ -261,7 +240,7 @@ class Verifier:
             raise Cancelled(Code.KEY_MISMATCH)
         flow.device_id = party.device_id
         flow.sas = Sas(self._party, party, flow.transaction, flow.relation)
-        await self._say(flow, flow.sas.start())
+        await self._out.say(flow, flow.sas.start())
 
     # what our side says
 
@@ -301,25 +280,8 @@ class Verifier:
 
     async def _keep(self, flow: Flow, event_id: str | None) -> None:
         self._flows[flow.user_id] = flow
-        row = Verification(
-            flow.user_id,
-            flow.room_id or "",
-            event_id,
-            flow.transaction,
-            flow.device_id,
-            RUNNING,
-            self._now(),
-        )
         async with self._database.transaction() as tx:
-            await tx.verifications.put(row)
-
-    async def _say(self, flow: Flow, messages: list[Message]) -> None:
-        for kind, content in messages:
-            if flow.room_id is not None:
-                await self._sender.send(flow.room_id, content, clock.token(), f"{PREFIX}{kind}")
-            elif flow.device_id is not None:
-                to = {flow.user_id: {flow.device_id: content}}
-                await self._server.send_to_device(f"{PREFIX}{kind}", to, clock.token())
+            await keep(tx, flow, event_id, self._now())
 
     async def _look(self, flow: Flow, sas: Sas) -> None:
         """Show the emoji once they are known; answer the proof; take what is proven and confirmed."""
@@ -327,10 +289,10 @@ class Verifier:
             flow.is_shown = True
             async with self._database.transaction() as tx:
                 await tx.verifications.move(flow.user_id, COMPARE, was=RUNNING)
-                await self._tell(tx, flow, "compare", emoji=list(sas.emoji))
+                await tell(tx, flow, "compare", self._now(), emoji=list(sas.emoji))
             self.on_received()
         if sas.may_confirm:
-            await self._say(flow, sas.confirm())
+            await self._out.say(flow, sas.confirm())
         if sas.is_proven and flow.is_same:
             await self._prove(flow, sas)
 
@@ -342,7 +304,7 @@ class Verifier:
             standing = await self._circle.standing(tx, flow.user_id)
             holds = (standing.state, standing.pin) == (ACTIVE, master)
             if holds:
-                await self._tell(tx, flow, "done")
+                await tell(tx, flow, "done", self._now())
                 await tx.verifications.end(flow.user_id)
         if not holds:
             return await self._over(flow, Code.KEY_MISMATCH)
@@ -366,42 +328,13 @@ class Verifier:
         known = code if code in tuple(Code) else Code.USER
         content = {"code": known, "reason": known.removeprefix("m."), **flow.relation}
         if flow.transaction and not (flow.sas and flow.sas.is_proven):
-            await self._say(flow, [("cancel", content)])
+            await self._out.say(flow, [("cancel", content)])
 
     async def _over(self, flow: Flow, code: str) -> None:
         if self._flows.get(flow.user_id) is flow:
             del self._flows[flow.user_id]
         async with self._database.transaction() as tx:
-            await self._tell(tx, flow, "cancelled", code=str(code))
+            await tell(tx, flow, "cancelled", self._now(), code=str(code))
             await tx.verifications.end(flow.user_id)
         self.on_received()
         log.info("verification.over user=%s code=%s", flow.user_id, code)
-
-    async def _decline(self, step: Step, code: Code) -> None:
-        """Say no at once: a client that gets no answer waits."""
-        content: Json = {"code": code, "reason": code.removeprefix("m.")}
-        if step.room_id is None:
-            content["transaction_id"] = step.transaction
-            to = {step.sender: {need(step.content.get("from_device")): content}}
-            return await self._server.send_to_device(f"{PREFIX}cancel", to, clock.token())
-        content["m.relates_to"] = {"rel_type": "m.reference", "event_id": step.transaction}
-        # In clear, as clients do: who is declined has no keys, and there is nothing in it.
-        await self._server.send(step.room_id, f"{PREFIX}cancel", content, clock.token())
-        return None
-
-    async def _tell(self, tx: Transaction, flow: Flow, stage: str, **content: object) -> None:
-        row = await tx.verifications.find(flow.user_id)
-        target = row.event_id if row else None
-        content |= {"stage": stage, "target": target, "device_id": flow.device_id}
-        now = self._now()
-        await tx.inbox.add(
-            Received(
-                f"verification:{clock.token()}",
-                flow.room_id or "",
-                flow.user_id,
-                "verification",
-                content,
-                now,
-                now,
-            )
-        )
