@@ -122,6 +122,11 @@ def rated_account(seen: Checkup) -> Iterator[Finding]:
         yield fail(
             "identity", said, "find out who has the account's password; see docs/operators.md, Identity"
         )
+    if seen.recovery_key:
+        yield ok("recovery key", "made: the identity lies in secret storage, sealed by it")
+    else:
+        said = "none was made: if the database is lost, so is the bot's identity"
+        yield warn("recovery key", said, "stop the bot, then: tandem identity recovery-key")
     if seen.foreign_devices:
         said = f"devices on the bot's account that nobody vouches for: {', '.join(seen.foreign_devices)}"
         yield warn("devices", said, "sign them out, and change the account's password if they are not yours")

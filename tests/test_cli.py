@@ -57,6 +57,7 @@ def test_init_writes_a_configuration_and_a_key_that_nobody_else_can_read(said: S
         "wrote config.toml",
         "wrote master.key",
         "Next: tandem check --config config.toml",
+        "After the first start, for the safe: tandem identity recovery-key --config config.toml",
     ]
     assert mode(here / "config.toml") == mode(here / "master.key") == 0o600
     settings = load(here / "config.toml", {})
@@ -166,6 +167,25 @@ def test_check_ends_with_1_if_something_fails(said: Said) -> None:
     assert json.loads(said.out)["ok"] is True
     assert said.by("check", "--json", "--config", "nowhere.toml") == 1
     assert json.loads(said.out)["findings"][0]["rating"] == "fail"
+
+
+def test_an_identity_is_shown_and_recovered_only_where_there_is_one(said: Said, here: Path) -> None:
+    said.by("init")
+    said.by("db", "upgrade")
+    assert said.by("identity", "show") == 1
+    assert said.err == "tandem: the bot has never signed in; start it once with: tandem run\n"
+    assert said.by("identity", "recover") == 1
+    assert said.err.startswith("tandem: the embedded homeserver lies in the data folder too; restore ")
+
+
+def test_a_recovery_key_that_was_mistyped_is_told_before_anything_is_asked(
+    said: Said, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TANDEM_MATRIX_PASSWORD", "correct horse")
+    said.by("init", "--homeserver", "http://127.0.0.1:1", "--user", "@tandem:hq.example")
+    (here / "key").write_text("EsTc mistyped")
+    assert said.by("identity", "recover", "--recovery-key-file", "key") == 1
+    assert said.err == "tandem: this recovery key does not open the account's secret storage\n"
 
 
 def test_version_is_told(said: Said) -> None:

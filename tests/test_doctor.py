@@ -78,7 +78,7 @@ def names(findings: list[Finding], rating: Rating) -> list[str]:
 
 def test_an_account_that_is_well_is_told_with_its_fingerprint() -> None:
     found = [*doctor.rated_account(SEEN)]
-    assert names(found, OK) == ["token", "identity", "one-time keys", "fallback key"]
+    assert names(found, OK) == ["token", "identity", "recovery key", "one-time keys", "fallback key"]
     assert "abcd efgh" in found[1].said
 
 
@@ -89,6 +89,7 @@ def test_an_account_that_is_well_is_told_with_its_fingerprint() -> None:
         ({"foreign_devices": ("EVIL",)}, WARN, "devices"),
         ({"one_time_keys": 0}, WARN, "one-time keys"),
         ({"fallback_key": False}, WARN, "fallback key"),
+        ({"recovery_key": False}, WARN, "recovery key"),
     ],
 )
 def test_what_is_wrong_with_the_account_is_told(change: dict[str, object], rating: Rating, name: str) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from typer.exceptions import TyperException
 
 from bot.alone import AlreadyRunning
-from bot.cli import accounts, asking, checking, records, running
+from bot.cli import accounts, asking, checking, identities, records, running
 from bot.demo.homeserver import HomeserverError
 from bot.demo.officer import Unanswered
 from bot.matrix.errors import MatrixError, SignedOut
@@ -36,6 +36,8 @@ app.add_typer(database, name="db")
 app.add_typer(audit, name="audit")
 account = typer.Typer(help="The bot's Matrix account.", no_args_is_help=True)
 app.add_typer(account, name="account")
+identity = typer.Typer(help="The bot's cross-signing identity.", no_args_is_help=True)
+app.add_typer(identity, name="identity")
 
 Config = Annotated[
     Path, typer.Option("--config", "-c", envvar="TANDEM_CONFIG", help="The configuration.", show_default=True)
@@ -142,10 +144,28 @@ def renew(config: Config = HERE) -> None:
     raise typer.Exit(accounts.run_renew(config))
 
 
-@account.command("recovery-key")
+@identity.command()
+def show(config: Config = HERE, json: Json = False) -> None:
+    """The fingerprints to compare, and whether the identity is saved under a recovery key."""
+    raise typer.Exit(identities.run_show(config, as_json=json))
+
+
+@account.command("recovery-key", hidden=True)  # its name in earlier releases
+@identity.command("recovery-key")
 def recovery_key(config: Config = HERE) -> None:
     """Put the bot's identity into secret storage, and show the key once that opens it in any client."""
-    raise typer.Exit(accounts.run_recovery_key(config))
+    raise typer.Exit(identities.run_recovery_key(config))
+
+
+@identity.command()
+def recover(
+    config: Config = HERE,
+    recovery_key_file: Annotated[
+        Path | None, typer.Option(help="A file with the recovery key; asked for otherwise.")
+    ] = None,
+) -> None:
+    """After the loss of the database: fetch the identity back with its recovery key, into an empty one."""
+    raise typer.Exit(identities.run_recover(config, recovery_key_file))
 
 
 @app.command()

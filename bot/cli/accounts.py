@@ -1,11 +1,9 @@
-"""`tandem account`: the bot's device and identity on its homeserver."""
+"""`tandem account`: the bot's device on its homeserver."""
 
 import asyncio
 from pathlib import Path
 
-from bot import logs
 from bot.alone import alone_in
-from bot.app import running
 from bot.cli.records import opened
 from bot.config import load
 from bot.demo.synapse_config import kept_url
@@ -29,17 +27,4 @@ def run_renew(config: Path) -> int:
     if not asyncio.run(renew()):
         print("The homeserver could not be told; sign the old device out there.")
     print("The next start signs in as a new device of the same identity.")
-    return 0
-
-
-def run_recovery_key(config: Path) -> int:
-    """Make a new recovery key and print it; the exit code. The bot must not run."""
-    settings = load(config)
-    logs.configure("warning")
-
-    async def make() -> str:
-        async with running(settings) as bot:
-            return await bot.session.make_recovery_key()
-
-    print(asyncio.run(make()))
     return 0

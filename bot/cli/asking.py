@@ -23,6 +23,7 @@ def found(config: Path, *, force: bool, **given: str | None | tuple[str, ...]) -
     for file in write(wishes, config, force=force):
         print(f"wrote {file}")
     print(f"Next: tandem check --config {config}")
+    print(f"After the first start, for the safe: tandem identity recovery-key --config {config}")
     return 0
 
 

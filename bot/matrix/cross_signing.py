@@ -82,7 +82,8 @@ class CrossSigning:
             if seeds is None:
                 if shown is not None:
                     raise ForeignIdentity(
-                        "the account already has a cross-signing identity; recover it with its recovery key"
+                        "the account already has a cross-signing identity; fetch it with its recovery key:"
+                        " tandem identity recover"
                     )
                 seeds = clock.random_bytes(3 * SEED_BYTES)
                 await tx.crypto.set_value(SEEDS, seeds)

@@ -9,14 +9,20 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from bot.kernel import clock
+from bot.matrix.account import Account
 from bot.matrix.api import Homeserver
 from bot.matrix.canonical import decode64, encode64
-from bot.matrix.cross_signing import USAGES, OwnIdentity
-from bot.matrix.wire import Json, Malformed, need, obj
+from bot.matrix.cross_signing import SEEDS, USAGES, OwnIdentity
+from bot.matrix.errors import ForeignIdentity
+from bot.matrix.identities import read_identity
+from bot.matrix.login import sign_in
+from bot.matrix.wire import Json, Malformed, need, obj, text
+from storage.transaction import Database
 
 ALGORITHM = "m.secret_storage.v1.aes-hmac-sha2"
 PREFIX = b"\x8b\x01"
 KEY_BYTES = 32
+DEFAULT_KEY = "m.secret_storage.default_key"
 
 
 def recovery_text(key: bytes) -> str:
@@ -25,14 +31,14 @@ def recovery_text(key: bytes) -> str:
     parity = 0
     for byte in raw:
         parity ^= byte
-    text = base58.b58encode(raw + bytes([parity])).decode()
-    return " ".join(text[at : at + 4] for at in range(0, len(text), 4))
+    written = base58.b58encode(raw + bytes([parity])).decode()
+    return " ".join(written[at : at + 4] for at in range(0, len(written), 4))
 
 
-def recovery_key(text: str) -> bytes:
+def recovery_key(typed: str) -> bytes:
     """The key from its text; Malformed if it was mistyped."""
     try:
-        raw = base58.b58decode("".join(text.split()))
+        raw = base58.b58decode("".join(typed.split()))
     except ValueError as error:
         raise Malformed("not a recovery key") from error
     parity = 0
@@ -91,17 +97,55 @@ async def store_identity(server: Homeserver, own: OwnIdentity) -> str:
         seed = encode64(getattr(own, usage).seed).encode()
         sealed = seal(key, name, seed, clock.random_bytes(16))
         await server.put_account_data(user, name, {"encrypted": {key_id: sealed}})
-    await server.put_account_data(user, "m.secret_storage.default_key", {"key": key_id})
+    await server.put_account_data(user, DEFAULT_KEY, {"key": key_id})
     return recovery_text(key)
 
 
-async def read_seeds(server: Homeserver, user: str, text: str) -> bytes:
+async def read_seeds(server: Homeserver, user: str, typed: str) -> bytes:
     """The three seeds from secret storage, 96 bytes; Malformed if the recovery key is not theirs."""
-    key = recovery_key(text)
-    default = need((await server.account_data(user, "m.secret_storage.default_key") or {}).get("key"))
+    key = recovery_key(typed)
+    default = need((await server.account_data(user, DEFAULT_KEY) or {}).get("key"))
     seeds = b""
     for usage in USAGES:
         name = f"m.cross_signing.{usage}"
         stored = obj(await server.account_data(user, name))
         seeds += decode64(unseal(key, name, obj(obj(stored.get("encrypted")).get(default))).decode())
     return seeds
+
+
+async def is_stored(server: Homeserver, user: str) -> bool:
+    """Whether all three seeds lie in secret storage under its present key."""
+    default = text(obj(await server.account_data(user, DEFAULT_KEY)).get("key"))
+    for usage in USAGES:
+        stored = obj(obj(await server.account_data(user, f"m.cross_signing.{usage}")).get("encrypted"))
+        if default is None or default not in stored:
+            return False
+    return True
+
+
+async def recover(database: Database, account: Account, typed: str) -> OwnIdentity:
+    """Sign in, and keep the identity that the recovery key opens; MatrixError if that is not to be had.
+
+    Only into a database that has none: the next start then signs its device with it.
+    """
+    async with database.transaction() as tx:
+        if await tx.crypto.value(SEEDS) is not None:
+            raise ForeignIdentity("this database has an identity already; there is nothing to recover")
+    server = Homeserver(account.homeserver)
+    try:
+        recovery_key(typed)  # before a device is made for it
+        user, _ = await sign_in(database, server, account)
+        seeds = await read_seeds(server, user, typed)
+        shown = read_identity(user, await server.keys_query([user]))
+    except Malformed as error:
+        raise ForeignIdentity("this recovery key does not open the account's secret storage") from error
+    finally:
+        await server.close()
+    own = OwnIdentity.of(user, seeds)
+    if shown.master != own.master.public:
+        raise ForeignIdentity(
+            "the account shows another identity than the recovery key opens; look why first"
+        )
+    async with database.transaction() as tx:
+        await tx.crypto.set_value(SEEDS, seeds)
+    return own
