@@ -16,8 +16,9 @@ async def runs(bot: BotProcess) -> dict[str, object]:
     before = bot.log_tail() if bot.log.exists() else ""
     await bot.start()
     async with asyncio.timeout(START_SECONDS):
-        while bot.log_tail().count("bot.started") == before.count("bot.started"):
-            await asyncio.sleep(0.1)  # noqa: ASYNC110  # a process tells of itself only in its log
+        started = before.count("bot.started")
+        while bot.log_tail().count("bot.started") == started:  # noqa: ASYNC110  # it tells only its log
+            await asyncio.sleep(0.1)
     assert await bot.stop() == 0
     code, shown = await bot.tandem("identity", "show", "--json")
     assert code == 0, shown
