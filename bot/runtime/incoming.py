@@ -2,10 +2,17 @@
 
 import re
 from html import unescape
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote
 
-_PILL = re.compile(r'<a\s[^>]*href="https://matrix\.to/#/([^"?]+)[^"]*"[^>]*>(.*?)</a>', re.S | re.I)
+# Each part is possessive and ends where the next tag begins: one pass, whatever somebody has sent.
+_PILL = re.compile(
+    r'<a\s++(?:(?!href)[^<>\s=]++(?:="[^"<>]*+")?+\s++)*+'
+    r'href="https://matrix\.to/#/([^"?<>]++)[^"<>]*+"[^<>]*+>([^<]*+(?:<(?!/?a\b)[^<]*+)*+)</a>',
+    re.I,
+)
+MOST_PILLS = 100
 _TAG = re.compile(r"<[^>]*>")
 
 
@@ -14,7 +21,8 @@ def words_of(content: dict[str, Any]) -> str:
     body = str(content.get("body") or "")
     if content.get("reply_to"):
         body = _without_quote(body)
-    for target, shown in _PILL.findall(str(content.get("formatted_body") or "")):
+    for pill in islice(_PILL.finditer(str(content.get("formatted_body") or "")), MOST_PILLS):
+        target, shown = pill.groups()
         user_id, name = unescape(unquote(target)), unescape(_TAG.sub("", shown)).strip()
         if user_id.startswith("@") and name and name != user_id:
             body = body.replace(name, user_id, 1)
