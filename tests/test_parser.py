@@ -311,3 +311,14 @@ def test_words_keep_their_places_in_what_was_typed() -> None:
         ("Red ball", "«\u202fRed ball\u202f»"),
         ("ops", "to=“ops”"),
     ]
+
+
+@pytest.mark.parametrize("typed", ["9999-12-31 23:59", "0001-01-01 00:00", "0001-01-01 00:00 +14:00"])
+def test_the_ends_of_the_calendar_are_no_days(typed: str) -> None:
+    """They have no instant in every zone."""
+    assert refused(f'!toy small "Red ball" at="{typed}"').argument == "at"
+
+
+def test_a_length_of_thousands_of_digits_is_refused_like_any_other() -> None:
+    """Python itself does not read such a number."""
+    assert refused(f'!toy small "Red ball" in={"9" * 5000}').instead is None

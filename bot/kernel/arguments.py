@@ -232,7 +232,7 @@ def _read_span(parameter: Parameter, word: str, reader: Reader) -> timedelta:
         example="90m, 2h, 1d",
         word=word,
     )
-    minutes = int(word) if word.strip().isdecimal() else 0
+    minutes = int(word) if re.fullmatch(r"\s*\d{1,5}\s*", word) else 0
     raise NotUnderstood(said, argument=parameter.name, instead=f"{minutes}m" if minutes else None)
 
 

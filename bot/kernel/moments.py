@@ -11,6 +11,7 @@ from bot.kernel.language import t
 from bot.kernel.words import folded
 
 MAX_WORDS = 6  # of one moment: `tue 3 nov 2026 14 h`
+FIRST_YEAR, LAST_YEAR = 1900, 2200
 
 _UNITS = {
     timedelta(seconds=1): ("s", "sec", "secs", "second", "seconds", "seconde", "secondes"),
@@ -293,6 +294,8 @@ class _Day:
 
 
 def _instant(on: date, clock: time, where: tzinfo) -> datetime:
+    if not FIRST_YEAR <= on.year <= LAST_YEAR:  # the ends of the calendar have no instant in every zone
+        raise NotUnderstood(t("There is no such day"))
     return datetime.combine(on, clock, where).astimezone(UTC)
 
 
