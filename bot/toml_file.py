@@ -32,7 +32,7 @@ class TomlFile:
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or "it is not UTF-8"
             raise ConfigError(f"cannot read {path} ({why})") from None
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:  # also a number of thousands of digits
             raise ConfigError(_syntax(path, text, str(error))) from None
 
     def error(self, key: str, text: str) -> ConfigError:

@@ -208,3 +208,8 @@ def test_what_init_was_told_is_what_is_read(tmp_path: Path) -> None:
     assert settings.members.agency_name == 'Sûreté "du" Québec \\'
     assert (settings.rooms.language, settings.rooms.zone) == ("fr", "America/Toronto")
     assert settings.data == tmp_path / "elsewhere"
+
+
+@pytest.mark.parametrize("content", ["data = " + "[" * 5000, "data = " + "9" * 5000])
+def test_toml_that_its_own_parser_breaks_on_is_told_like_any_other(tmp_path: Path, content: str) -> None:
+    assert "not TOML" in complaint(tmp_path, content)
