@@ -1,6 +1,7 @@
 """Reading what came from outside: nothing here raises anything but `Malformed`, whatever it is given."""
 
 import json
+import math
 import re
 from typing import Any
 
@@ -62,11 +63,16 @@ def too_deep(raw: bytes) -> bool:
 
 
 def _load(text: str) -> Any:
-    return json.loads(text, parse_int=_integer, parse_constant=lambda _name: None)
+    return json.loads(text, parse_int=_integer, parse_float=_finite, parse_constant=lambda _name: None)
 
 
 def _integer(digits: str) -> int:
     return int(digits) if len(digits) <= MAX_INT_DIGITS else 0
+
+
+def _finite(digits: str) -> float | None:
+    value = float(digits)
+    return value if math.isfinite(value) else None  # JSON has no word for it, so no database keeps it
 
 
 def _clean(root: Any) -> Any:
