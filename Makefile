@@ -1,6 +1,7 @@
 # make run    the bot and its own homeserver, with a prompt in this terminal
 # make demo   a guided tour on a throw-away homeserver
 # make test   all tests            make check   all linters          make bench   figures, beside a floor
+# make fuzz   a million odd inputs, or RUNS=n, or only TARGETS="sync command"
 # make lock   resolve requirements/*.in again (make lock UPGRADE=1 takes newer releases)
 # make migration NAME=what_changes   write the step from the tables so far to those in the code
 #
@@ -10,7 +11,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
-.PHONY: run demo test check bench lock lock-python lock-js migration clean
+.PHONY: run demo test check bench fuzz lock lock-python lock-js migration clean
 
 export TANDEM_DATA ?= $(CURDIR)/data
 VENV := .venv
@@ -38,6 +39,9 @@ test: $(VENV)/.test $(JS)/node_modules/.installed
 
 bench: $(VENV)/.test
 	@$(BIN)/python -m tests.bench
+
+fuzz: $(VENV)/.fuzz
+	@$(BIN)/python -m tests.fuzz --runs $(or $(RUNS),1000000) $(TARGETS)
 
 check: $(VENV)/.test
 	@$(BIN)/ruff check .
@@ -69,6 +73,11 @@ $(VENV)/.test: $(VENV)/.run requirements/test.txt
 	@$(call install,--require-hashes -r requirements/test.txt)
 	@touch $@
 
+$(VENV)/.fuzz: $(VENV)/.test requirements/fuzz.txt
+	@$(call say,installing the fuzzer)
+	@$(call install,--require-hashes -r requirements/fuzz.txt)
+	@touch $@
+
 $(JS)/node_modules/.installed: $(VENV)/.test $(JS)/package.json $(JS)/package-lock.json
 	@$(call say,installing the JavaScript client of the tests)
 	@$(npm) ci --loglevel=error </dev/null >&2
@@ -78,7 +87,7 @@ $(JS)/node_modules/.installed: $(VENV)/.test $(JS)/package.json $(JS)/package-lo
 lock: lock-python lock-js
 
 lock-python: $(VENV)/.base
-	@set -e; cd requirements; for name in bootstrap run test; do \
+	@set -e; cd requirements; for name in bootstrap run test fuzz; do \
 		cp $$name.txt $$name.new 2>/dev/null || true; \
 		../$(BIN)/uv pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes \
 			--no-header --no-annotate --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) $$name.in -o $$name.new; \

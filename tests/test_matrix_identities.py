@@ -1,15 +1,21 @@
 """Canonical JSON, signatures, cross-signing and secret storage, with the vectors of the specification."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from bot.kernel import clock
 from bot.matrix.canonical import SigningKey, canonical, decode64, encode64, is_key, is_signed
-from bot.matrix.cross_signing import OwnIdentity
+from bot.matrix.cross_signing import USAGES, OwnIdentity
+from bot.matrix.devices import Devices
 from bot.matrix.identities import MEGOLM, OLM, merge, read_identity
-from bot.matrix.secret_storage import recovery_key, recovery_text, seal, unseal
+from bot.matrix.rooms import Rooms
+from bot.matrix.secret_storage import read_seeds, recovery_key, recovery_text, seal, unseal
+from bot.matrix.trust import EnrolledCircle
 from bot.matrix.wire import Malformed
+from tests.fuzz.rehearsal import Rehearsal
+from tests.fuzz.world import Canned
 
 ANNA = "@anna:example.org"
 
@@ -188,3 +194,29 @@ def test_a_sealed_secret_opens_only_under_its_key_and_name() -> None:
         unseal(clock.random_bytes(32), "m.cross_signing.master", sealed)
     with pytest.raises(Malformed):
         unseal(key, "m.cross_signing.master", sealed | {"ciphertext": "AAAA"})
+
+
+@pytest.mark.parametrize("secret", [b"\xff" * 32, b"AAAA", b"!"])
+async def test_a_secret_that_is_no_seed_is_malformed(secret: bytes) -> None:
+    """Sealed with the right key, but by somebody who put something else there."""
+    key = bytes(32)
+    stored = {
+        name: {"encrypted": {"k": seal(key, name, secret, bytes(16))}}
+        for name in (f"m.cross_signing.{usage}" for usage in USAGES)
+    }
+    server = Canned()
+    server.answers = {"default_key": {"key": "k"}, **stored}
+    with pytest.raises(Malformed):
+        await read_seeds(server, ANNA, recovery_text(key))
+    await server.close()
+
+
+async def test_of_people_whose_devices_changed_nothing_is_remembered_but_in_the_database() -> None:
+    """A homeserver can name as many as it likes, in each round others."""
+    made = Rehearsal()
+    await made.create()
+    lists = Devices(made, Canned(), EnrolledCircle(), Rooms(ANNA), asyncio.Lock())
+    async with made.transaction() as tx:
+        await lists.mark_changed(tx, [f"@{number}:example.org" for number in range(1000)])
+    assert not lists._changes
+    await made.close()

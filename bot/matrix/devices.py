@@ -50,7 +50,8 @@ class Devices:
         """The homeserver says that these users' devices are not what they were."""
         for user in users:
             # An answer that was asked for before this mark must not clear it.
-            self._changes[user] = self._changes.get(user, 0) + 1
+            if user in self._changes:
+                self._changes[user] += 1
             self._not_before.pop(user, None)
         await tx.crypto.outdate_devices(users)
         self._rooms.touch(users)
@@ -73,7 +74,10 @@ class Devices:
             async with self._database.transaction() as tx:
                 wanted = await self.outdated(tx, sorted(set(users)))
             starts = range(0, len(wanted), USERS_A_QUERY)
-            await one_ahead((self._ask(wanted[at : at + USERS_A_QUERY]) for at in starts), learn)
+            try:
+                await one_ahead((self._ask(wanted[at : at + USERS_A_QUERY]) for at in starts), learn)
+            finally:
+                self._changes.clear()  # counted only while an answer is on its way
         return added
 
     async def outdated(self, tx: Transaction, users: Sequence[str]) -> list[str]:
@@ -84,7 +88,7 @@ class Devices:
 
     async def _ask(self, users: list[str]) -> tuple[dict[str, int], Json]:
         """What the homeserver says of these users, with how often each was said to have changed before it."""
-        before = {user: self._changes.get(user, 0) for user in users}
+        before = {user: self._changes.setdefault(user, 0) for user in users}
         return before, await self._server.keys_query(users)
 
     async def _learn(self, tx: Transaction, before: dict[str, int], shown: list[Identity]) -> bool:
@@ -95,7 +99,7 @@ class Devices:
         for new in merged:
             user, old = new.user_id, known.get(new.user_id)
             violation = _violation(standings[user], new)
-            outdated = self._changes.get(user, 0) != before[user]
+            outdated = self._changes[user] != before[user]
             lists.append(DeviceList(user, outdated, new.document(), violation))
             if violation is not None and (old is None or old.violation != violation):
                 added |= await self._report(tx, new, violation)

@@ -12,7 +12,7 @@ from bot.kernel import clock
 from bot.matrix.account import Account
 from bot.matrix.api import Homeserver
 from bot.matrix.canonical import decode64, encode64
-from bot.matrix.cross_signing import SEEDS, USAGES, OwnIdentity
+from bot.matrix.cross_signing import SEED_BYTES, SEEDS, USAGES, OwnIdentity
 from bot.matrix.errors import ForeignIdentity
 from bot.matrix.identities import read_identity
 from bot.matrix.login import sign_in
@@ -109,8 +109,19 @@ async def read_seeds(server: Homeserver, user: str, typed: str) -> bytes:
     for usage in USAGES:
         name = f"m.cross_signing.{usage}"
         stored = obj(await server.account_data(user, name))
-        seeds += decode64(unseal(key, name, obj(obj(stored.get("encrypted")).get(default))).decode())
+        seeds += _seed(unseal(key, name, obj(obj(stored.get("encrypted")).get(default))))
     return seeds
+
+
+def _seed(secret: bytes) -> bytes:
+    """A seed of 32 bytes from what was sealed; Malformed if it is none."""
+    try:
+        seed = decode64(secret.decode())
+    except UnicodeDecodeError as error:
+        raise Malformed("not a seed") from error
+    if len(seed) != SEED_BYTES:
+        raise Malformed("a seed of the wrong length")
+    return seed
 
 
 async def is_stored(server: Homeserver, user: str) -> bool:
