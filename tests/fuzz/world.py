@@ -164,14 +164,7 @@ async def _made() -> World:
     await database.create()
     await database.unlock(bytes(32), NOON)
     failed: list[BaseException] = []
-
-    def reference() -> str:
-        failed.append(sys.exception() or Find("an event failed"))
-        return "7F3A"
-
-    story = await Story.begin(database)
-    settings = Settings(BOT, reference=reference)
-    story.dispatcher = Dispatcher(database, CAPABILITIES, story.clock.now, settings)
+    story = await _story(database, failed)
     machine = await OlmMachine.open(database, BOT, "BOTDEVICE")
     made = World(
         database,
@@ -188,6 +181,19 @@ async def _made() -> World:
     _name(made)
     await database.begin()
     return made
+
+
+async def _story(database: Rehearsal, failed: list[BaseException]) -> Story:
+    """A bot whose dispatcher tells of every error that it catches."""
+
+    def reference() -> str:
+        failed.append(sys.exception() or Find("an event failed"))
+        return "7F3A"
+
+    story = await Story.begin(database)
+    settings = Settings(BOT, reference=reference)
+    story.dispatcher = Dispatcher(database, CAPABILITIES, story.clock.now, settings)
+    return story
 
 
 async def _enrol(made: World) -> None:
