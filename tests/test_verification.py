@@ -75,6 +75,8 @@ class Scene:
     party: Party
     hers: Party
     own: OwnIdentity
+    devices: Devices
+    circle: EnrolledCircle
     sas: Sas | None = None
 
     def step(self, kind: str, content: Json, transaction: str = "t1", room_id: str | None = None) -> Step:
@@ -169,7 +171,7 @@ async def scene(database: Database) -> Scene:
         ANNA, "LAPTOP", {"ed25519:LAPTOP": device.ed25519, f"ed25519:{master.public}": master.public}
     )
     bots = {"ed25519:BOTDEVICE": machine.ed25519, f"ed25519:{own.master.public}": own.master.public}
-    return Scene(database, turned, wire, verifier, Party(BOT, "BOTDEVICE", bots), hers, own)
+    return Scene(database, turned, wire, verifier, Party(BOT, "BOTDEVICE", bots), hers, own, devices, circle)
 
 
 async def test_what_both_confirm_is_noted_and_signed(scene: Scene) -> None:
@@ -385,6 +387,59 @@ async def test_a_wish_that_is_too_old_is_told_so(scene: Scene) -> None:
     await asked(scene, at=scene.clock.now() - timedelta(minutes=10))
     assert scene.wire.said == []
     assert await scene.rows() == [("cancelled", Code.TIMEOUT)]
+
+
+def vouched(scene: Scene) -> None:
+    """An operator, signed in as the bot, has signed the identity that the homeserver shows."""
+    scene.own.user_signing.add_signature(scene.wire.keys["master_keys"][ANNA], BOT)
+
+
+async def refresh(scene: Scene) -> None:
+    """The homeserver says that her keys are not what they were, and shows them."""
+    async with scene.database.transaction() as tx:
+        await scene.devices.mark_changed(tx, [ANNA])
+    await scene.devices.refresh([ANNA])
+
+
+async def test_what_an_operator_has_verified_is_taken_up_once(scene: Scene) -> None:
+    await refresh(scene)
+    assert await scene.how() == FIRST_SIGHT
+    vouched(scene)
+    await refresh(scene)
+    await refresh(scene)
+    assert await scene.how() == VERIFIED
+    assert await scene.rows() == [("vouched", None)]
+
+
+async def test_what_an_operator_has_verified_is_pinned_where_nothing_was(scene: Scene) -> None:
+    scene.circle.pinning = FINGERPRINT
+    await refresh(scene)
+    assert await scene.how() is None
+    vouched(scene)
+    await refresh(scene)
+    assert await scene.how() == VERIFIED
+
+
+async def test_another_identity_than_the_pinned_one_is_not_taken_up_whoever_signed_it(scene: Scene) -> None:
+    async with scene.database.transaction() as tx:
+        await tx.members.pin(ANNA, "another", FIRST_SIGHT, scene.clock.now())
+    vouched(scene)
+    await refresh(scene)
+    await refresh(scene)
+    async with scene.database.transaction() as tx:
+        member = await tx.members.find(ANNA)
+    assert member is not None
+    assert (member.master_key, member.pinned_how) == ("another", FIRST_SIGHT)
+    assert await scene.rows() == [("vouched_other", None)]
+
+
+async def test_a_signature_by_another_key_vouches_for_nothing(scene: Scene) -> None:
+    SigningKey(b"9" * 32).add_signature(scene.wire.keys["master_keys"][ANNA], BOT)
+    vouched(scene)
+    signatures = scene.wire.keys["master_keys"][ANNA]["signatures"][BOT]
+    signatures[f"ed25519:{scene.own.user_signing.public}"] = "A" * 86
+    await refresh(scene)
+    assert await scene.how() == FIRST_SIGHT
 
 
 def test_a_step_names_its_transaction() -> None:

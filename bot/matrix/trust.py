@@ -178,7 +178,7 @@ class EnrolledCircle(Circle):
 
     def __init__(self, pinning: str = FIRST_SIGHT) -> None:
         """`pinning` is `first-sight` or `fingerprint` (an admin pins by hand)."""
-        self._pinning = pinning
+        self.pinning = pinning
 
     async def standings(self, tx: Transaction, users: Iterable[str]) -> dict[str, Standing]:
         """From the members' records; unknown and removed ones are strangers."""
@@ -192,7 +192,7 @@ class EnrolledCircle(Circle):
         for identity in identities:
             user, standing = identity.user_id, standings[identity.user_id]
             new = standing.state == ACTIVE and not standing.pin and identity.master
-            if new and self._pinning == FIRST_SIGHT:
+            if new and self.pinning == FIRST_SIGHT:
                 await tx.members.pin(user, new, FIRST_SIGHT, clock.now())
                 standings[user] = await self.standing(tx, user)
             if identity.vouched and standing.state == ACTIVE:
