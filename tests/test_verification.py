@@ -442,6 +442,15 @@ async def test_a_signature_by_another_key_vouches_for_nothing(scene: Scene) -> N
     assert await scene.how() == FIRST_SIGHT
 
 
+async def test_any_member_may_open_a_direct_room_and_no_other(scene: Scene) -> None:
+    async with scene.database.transaction() as tx:
+        assert await scene.circle.may_invite(tx, ANNA, direct=True)
+        assert not await scene.circle.may_invite(tx, ANNA, direct=False)
+        assert not await scene.circle.may_invite(tx, "@eve:b.example", direct=True)
+        await tx.members.set_state(ANNA, "suspended", was="active")
+        assert not await scene.circle.may_invite(tx, ANNA, direct=True)
+
+
 def test_a_step_names_its_transaction() -> None:
     event = {"event_id": "$1", "sender": ANNA, "origin_server_ts": 10**30}
     request = {"msgtype": "m.key.verification.request"}

@@ -28,7 +28,7 @@ class Unanswered(Exception):
 class Welcoming(Circle):
     """Who counts for an officer's own client: any cross-signed device. She follows every invite."""
 
-    async def may_invite(self, tx: Transaction, user_id: str) -> bool | None:
+    async def may_invite(self, tx: Transaction, user_id: str, direct: bool) -> bool | None:
         """Always."""
         return True
 

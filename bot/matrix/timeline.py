@@ -145,7 +145,7 @@ class Timeline:
             and text(obj(event.get("content")).get("algorithm")) is not None
             for event in events
         )
-        allowed = await self._circle.may_invite(tx, by) if by else False
+        allowed = await self._circle.may_invite(tx, by, room.invite_direct) if by else False
         room.answer, kind, content = self._answer(room, allowed)
         if kind is not None:
             await self._receiver.add_row(tx, f"invite:{room_id}:{batch}", room_id, by or "", kind, content)

@@ -163,8 +163,11 @@ class Circle:
         """The homeserver has shown these identities: pin them where that is allowed; the standings then."""
         return await self.standings(tx, [identity.user_id for identity in identities])
 
-    async def may_invite(self, tx: Transaction, user_id: str) -> bool | None:
-        """Whether this user's invites are accepted; None: left open for the person to answer."""
+    async def may_invite(self, tx: Transaction, user_id: str, direct: bool) -> bool | None:
+        """Whether this user's invite is accepted, to a room that is said to be direct or not.
+
+        None: left open for the person to answer.
+        """
         return None
 
 
@@ -214,11 +217,16 @@ class EnrolledCircle(Circle):
             event_id = f"vouched:{user}:{master}:{content['stage']}"
             await tx.inbox.add(Received(event_id, "", user, "verification", content, now, now))
 
-    async def may_invite(self, tx: Transaction, user_id: str) -> bool | None:
-        """Active members with a grant as admin or supervisor in force."""
+    async def may_invite(self, tx: Transaction, user_id: str, direct: bool) -> bool | None:
+        """Active members with a grant as admin or supervisor in force; all active members to direct rooms.
+
+        A client opens a direct room when Verify is pressed; keys go to members there as anywhere.
+        """
         if (await self.standing(tx, user_id)).state != ACTIVE:
             return False
-        return any(grant.role in INVITING_ROLES for grant in await tx.members.grants(user_id, clock.now()))
+        return direct or any(
+            grant.role in INVITING_ROLES for grant in await tx.members.grants(user_id, clock.now())
+        )
 
 
 def _standing(state: str, pin: str | None) -> Standing:

@@ -85,9 +85,13 @@ class JsOfficer:
         answer = await self._call("login", homeserver=homeserver, user=user, password=password, mode=mode)
         self.user_id, self.device_id = answer["user_id"], answer["device_id"]
 
-    async def create_room(self, name: str, invite: list[str] | None = None, *, encrypted: bool = True) -> str:
+    async def create_room(
+        self, name: str, invite: list[str] | None = None, *, encrypted: bool = True, direct: bool = False
+    ) -> str:
         """Create a room and return its id. The homeserver may encrypt it even if this client does not ask."""
-        room = await self._call("create_room", name=name, invite=invite or [], encrypted=encrypted)
+        room = await self._call(
+            "create_room", name=name, invite=invite or [], encrypted=encrypted, direct=direct
+        )
         return str(room)
 
     async def join(self, room: str) -> None:

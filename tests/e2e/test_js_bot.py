@@ -13,6 +13,7 @@ from tests.e2e.js_officer import JsOfficer, Mode, Seen
 from tests.e2e.world import World, world
 
 PASSWORD = "a long password"
+MODES: tuple[Mode, ...] = ("all-devices", "only-signed-devices", "only-verified-users")
 
 
 @dataclass
@@ -65,8 +66,7 @@ async def station(
         )
         there = await stack.enter_async_context(world(homeserver, folder, "js-tandem", anna.user_id))
         station = Station(homeserver, there, anna, {}, "")
-        modes: tuple[Mode, ...] = ("all-devices", "only-signed-devices")
-        for mode in modes:
+        for mode in MODES:
             station.officers[mode] = await station.device(f"js-{mode}", mode, stack)
         people = [officer.user_id for officer in station.officers.values()]
         station.room = await anna.create_room("Station", station.bot, *people)
@@ -77,10 +77,14 @@ async def station(
         await anna.ask(station.room, "!room serve station ops", answer="I serve this room as station")
         for person in people:
             await anna.ask(station.room, f"!member add {person} RCMP", answer="is enrolled for RCMP")
+        strict = station.officers["only-verified-users"]
+        await strict.begin_verification(station.bot, room=station.room)
+        await strict.compare_verification(same=True)
+        assert await strict.end_verification() == "done"
         yield station
 
 
-@pytest.fixture(params=["all-devices", "only-signed-devices"])
+@pytest.fixture(params=MODES)
 def officer(station: Station, request: pytest.FixtureRequest) -> JsOfficer:
     """An officer whose client is in this mode."""
     return station.officers[request.param]

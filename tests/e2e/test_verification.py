@@ -82,9 +82,14 @@ async def pair(homeserver: EmbeddedHomeserver, tmp_path: Path) -> AsyncIterator[
         yield Pair(there, anna, vera, room)
 
 
-async def test_a_verification_that_the_officer_s_client_begins_in_a_room(pair: Pair) -> None:
-    """Her client gives keys to verified people only: what she says is read once it has verified the bot."""
+async def test_a_verification_that_the_officer_s_client_begins_in_a_direct_room(pair: Pair) -> None:
+    """Her client gives keys to verified people only: what she says is read once it has verified the bot.
+
+    As an officer she may invite the bot to no other room.
+    """
     await pair.vera.isolate("only-verified-users")
+    pair.room = await pair.vera.create_room("Verify", [pair.bot], direct=True)
+    await pair.vera.wait(pair.room, contains="Hello", sender=pair.bot)
     emoji = await pair.vera.begin_verification(pair.bot, room=pair.room)
     await pair.shows(emoji)
     await pair.vera.compare_verification(same=True)

@@ -65,12 +65,13 @@ const commands = {
         return { user_id: answer.user_id, device_id: answer.device_id };
     },
 
-    async create_room({ encrypted = true, invite = [], name }) {
+    async create_room({ encrypted = true, direct = false, invite = [], name }) {
         const rule = { algorithm: "m.megolm.v1.aes-sha2" };
         const encryption = { type: "m.room.encryption", state_key: "", content: rule };
         const { room_id: room } = await client.createRoom({
             name,
             invite,
+            is_direct: direct,
             preset: "private_chat",
             initial_state: encrypted ? [encryption] : [],
         });
