@@ -2,12 +2,13 @@
 
 import asyncio
 import getpass
+import io
 import json
 import os
 import re
 import sys
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TextIO
@@ -24,6 +25,7 @@ from bot.demo.conversation import Change, Heard
 from bot.demo.officer import Officer, Unanswered
 from bot.demo.shown import harmless, styled, update_line
 from bot.kernel import clock
+from bot.matrix.errors import TOO_LARGE, MatrixError, Rejected, SendRefused, SignedOut, Unreachable
 
 SERVE = "!room serve home ops"
 QUIET_SECONDS = 1.0
@@ -83,6 +85,8 @@ async def converse(folder: Path, homeserver: str, bot: str, words: Sequence[str]
     each line is a message, and the exit code is 1 if one of them got no answer.
     """
     someone = person(folder)
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")  # a byte that is no UTF-8 must not end the conversation
     typed = sys.stdin.isatty() and sys.stdout.isatty()
     print("Signing in …", file=sys.stderr, flush=True)
     async with await Officer.open(
@@ -92,7 +96,7 @@ async def converse(folder: Path, homeserver: str, bot: str, words: Sequence[str]
         someone = await _settle(folder, someone, officer, bot, screen)
         screen.introduce(homeserver, someone)
         if typed:
-            return await _from_keyboard(officer, screen, words)
+            return await from_keyboard(officer, screen, words)
         return await from_pipe(officer, screen, sys.stdin)
 
 
@@ -114,7 +118,8 @@ async def _settle(folder: Path, someone: Person, officer: Officer, bot: str, scr
     return someone
 
 
-async def _from_keyboard(officer: Officer, screen: "Screen", words: Sequence[str]) -> int:
+async def from_keyboard(officer: Officer, screen: "Screen", words: Sequence[str]) -> int:
+    """Say what is typed at a prompt until the person leaves; the exit code."""
     # Not kept on disk: what officers type is stored encrypted or not at all.
     prompt: PromptSession[str] = PromptSession(
         history=InMemoryHistory(),
@@ -131,7 +136,7 @@ async def _from_keyboard(officer: Officer, screen: "Screen", words: Sequence[str
             if line in GOODBYE:
                 return 0
             if line:
-                await officer.say(screen.home, line)
+                await _goes_out(officer.say(screen.home, line), screen)
 
 
 async def from_pipe(officer: Officer, screen: "Screen", stream: TextIO) -> int:
@@ -141,12 +146,35 @@ async def from_pipe(officer: Officer, screen: "Screen", stream: TextIO) -> int:
     async for line in _lines(stream):
         screen.echo(line)
         try:
-            await officer.ask(screen.home, line)
+            unanswered += not await _goes_out(officer.ask(screen.home, line), screen)
         except Unanswered:
             unanswered += 1
-            print(f"No answer within {officer.patience:g} s to: {line}", file=sys.stderr, flush=True)
+            screen.note(f"No answer within {officer.patience:g} s to: {line}")
     await officer.quiet(QUIET_SECONDS)
     return 1 if unanswered else 0
+
+
+async def _goes_out(saying: Awaitable[object], screen: "Screen") -> bool:
+    """Whether it could be sent; if not, why is shown, and what follows can still be said."""
+    try:
+        await saying
+    except (SendRefused, Rejected, Unreachable) as error:
+        if isinstance(error, SignedOut):  # nothing can be said any more
+            raise
+        screen.note(_why(error))
+        return False
+    return True
+
+
+def _why(error: MatrixError) -> str:
+    """Why something could not be sent."""
+    if TOO_LARGE in (
+        getattr(error, "reason", None),
+        getattr(error, "errcode", "").removeprefix("M_").lower(),
+    ):
+        return "Too long to send: shorten it."
+    said = str(error)
+    return f"{said[:1].upper()}{said[1:].rstrip('.?')}{said[-1] if said.endswith('?') else '.'}"
 
 
 async def _lines(stream: TextIO) -> AsyncIterator[str]:

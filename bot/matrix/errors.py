@@ -9,6 +9,8 @@ MatrixError
     SendRefused      we ourselves do not send this
 """
 
+TOO_LARGE = "too_large"  # the reason of a SendRefused
+
 
 class MatrixError(Exception):
     """Any of these; `str()` is one line for people."""

@@ -7,7 +7,7 @@ from collections import defaultdict
 from bot.kernel import clock
 from bot.matrix.api import Homeserver
 from bot.matrix.canonical import canonical
-from bot.matrix.errors import Rejected, SendRefused
+from bot.matrix.errors import TOO_LARGE, Rejected, SendRefused
 from bot.matrix.identities import MEGOLM
 from bot.matrix.megolm import Megolm
 from bot.matrix.olm import OlmMachine
@@ -119,7 +119,7 @@ class Sender:
         except Malformed as error:
             raise SendRefused("malformed", permanent=True) from error
         if len(plaintext) > LARGEST_CONTENT * 3 // 4:  # base64 adds a third
-            raise SendRefused("too_large", permanent=True)
+            raise SendRefused(TOO_LARGE, permanent=True)
         for _ in range(ATTEMPTS):
             session = await self._sharing.prepare(room, self._own_master)
             body = await self._encrypt(session, plaintext, content, txn_id)

@@ -31,7 +31,7 @@ async def tandem(
         env=environment | {"TANDEM_DATA": str(data)},
     )
     async with asyncio.timeout(RUN_SECONDS):
-        out, err = await process.communicate(typed.encode())
+        out, err = await process.communicate(typed.encode(errors="surrogateescape"))
     return process.returncode or 0, out.decode(), err.decode()
 
 
@@ -39,12 +39,17 @@ async def test_each_line_of_a_pipe_is_said_and_answered_and_a_second_run_knows_t
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
     data = tmp_path / "data"
-    lines = '!whoami\n\ngood morning\n!alert severe "Bridge closed" to=ops\n!ack A-1\n'
+    lines = '!whoami\n\ngood morning \udcff\n!alert severe "Bridge closed" to=ops\n!ack A-1\n'
     code, out, err = await tandem(environment, data, "run", "--console", typed=lines)
     assert code == 0, err
     assert "> !room serve home ops" in err
     said = [line for line in out.splitlines() if line.startswith("> ")]
-    assert said == ["> !whoami", "> good morning", '> !alert severe "Bridge closed" to=ops', "> !ack A-1"]
+    assert said == [
+        "> !whoami",
+        "> good morning \ufffd",
+        '> !alert severe "Bridge closed" to=ops',
+        "> !ack A-1",
+    ]
     assert "Commands begin with !" in out
     assert "A-1 SEVERE: Bridge closed" in out
     assert "A-1: your answer is on record" in out
@@ -77,6 +82,21 @@ async def test_a_line_without_an_answer_is_named_and_makes_the_run_fail(
     out, err = capsys.readouterr()
     assert out == "> !ping\n"
     assert "No answer within 0.2 s to: !ping" in err
+
+
+async def test_what_is_too_long_is_told_and_the_lines_after_it_are_said(
+    tmp_path: Path, homeserver: EmbeddedHomeserver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await homeserver.register("verbose", "a long password")
+    async with await Officer.open(tmp_path, homeserver.url, "verbose", "a long password") as officer:
+        screen = Screen(officer, typed=False)
+        screen.home = await officer.create_room("Nobody else")
+        officer.patience = 0.2
+        assert await from_pipe(officer, screen, io.StringIO(f"!{'x' * 50_000}\n!ping\n")) == 1
+    out, err = capsys.readouterr()
+    assert out.endswith("> !ping\n")
+    assert err.splitlines()[0] == "Too long to send: shorten it."
+    assert "!ping" in err.splitlines()[1]
 
 
 async def test_the_tour_plays_to_its_end_as_expected(tmp_path: Path, environment: dict[str, str]) -> None:
