@@ -126,6 +126,13 @@ def test_an_error_is_one_line_with_its_mend(
     assert said.out == ""
 
 
+@pytest.mark.parametrize("arguments", [(), ("db",), ("audit",), ("account",)])
+def test_without_a_command_there_is_the_help_and_nothing_else(said: Said, arguments: tuple[str, ...]) -> None:
+    assert said.by(*arguments) == 2
+    assert "Usage: " in said.out
+    assert said.err == ""
+
+
 def test_the_console_wants_its_own_homeserver(said: Said) -> None:
     said.by(*INIT)
     assert said.by("run", "--console", "--config", "config.toml") == 1

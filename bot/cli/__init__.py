@@ -199,12 +199,11 @@ def outcome(arguments: Sequence[str]) -> int:
 
 
 def _misused(error: TyperException) -> int:
-    """A command line that is wrong; without a command, what there is."""
+    """A command line that is wrong; without a command, there is only the help."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "tandem"
     said = error.format_message()
-    if "\n" in said:  # the help of a group whose command is missing
-        print(said, file=sys.stderr)
+    if not said:  # the help of a group whose command is missing has been printed by typer
         return error.exit_code
     return _complain(f"{said.rstrip('.')}; see: {path} --help", error.exit_code)
 
