@@ -274,13 +274,31 @@ def _check_together(settings: Settings) -> None:
     members, file = settings.members, settings.file
     for user in members.admins:
         if not user.startswith("@") and not settings.is_embedded:
-            raise file.error("members.admins", f'"{user}" needs its server: "@{user}:hq.example"')
+            raise file.error("members.admins", without_server(user))
         if members.pinning == FINGERPRINT and user not in members.fingerprints:
             wanted = f'fingerprints = {{ "{user}" = "…" }} in [members]'
             raise file.error("members.pinning", f"pinning by fingerprint needs that of {user}: {wanted}")
     for user in members.fingerprints:
         if user not in members.admins:
             raise file.error("members.fingerprints", f"{user} is not among admins")
+
+
+def without_server(user: str) -> str:
+    """What is wrong with a user's name that does not say where the user is."""
+    return f'"{user}" needs its server: "@{user}:hq.example"'
+
+
+def problem(section: str, key: str, value: Any) -> str | None:
+    """What is wrong with the value of a key by itself, in one line; None if it is allowed."""
+    metadata = next(each.metadata for each in fields(SECTIONS[section]) if each.name == key)
+    try:
+        metadata["read"](value)
+    except _NOT_ALLOWED:
+        return _wrong(section, key, value, metadata)
+    return None
+
+
+_NOT_ALLOWED = (ValueError, TypeError, LookupError, OSError)  # OSError: a zone named like a folder
 
 
 def _section(file: TomlFile, name: str) -> Any:
@@ -294,7 +312,7 @@ def _section(file: TomlFile, name: str) -> Any:
             raise _unknown(file, name, key, known)
         try:
             values[key] = known[key].metadata["read"](value)
-        except (ValueError, TypeError, LookupError, OSError):  # OSError: a zone named like a folder
+        except _NOT_ALLOWED:
             raise file.error(f"{name}.{key}", _wrong(name, key, value, known[key].metadata)) from None
     return kind(**values)
 

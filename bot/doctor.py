@@ -17,6 +17,7 @@ from bot.alone import is_taken
 from bot.config import Settings
 from bot.demo.synapse_config import kept_url
 from bot.kernel import clock
+from bot.kernel.vocabulary import Role
 from bot.matrix.checkup import Checkup, NeverSignedIn, look
 from bot.matrix.errors import MatrixError, SignedOut
 from bot.toml_file import ConfigError
@@ -102,6 +103,21 @@ def rated_revision(found: str | None, known: list[str]) -> Finding:
     return fail("database", f"at revision {found}, which this release does not know", "run the newer release")
 
 
+def rated_admins(named: int, enrolled: int, *, embedded: bool) -> Finding:
+    """How many admins the configuration names, and how many the database knows."""
+    if enrolled:
+        return ok("admins", f"{enrolled} enrolled")
+    if named:
+        return ok("admins", f"{named} named; the next start enrols them")
+    if embedded:
+        said, mend = "none yet; whoever starts the console becomes one", "tandem run --console, or name one"
+        return warn("admins", said, f"{mend}: {_NAMED_SO}")
+    return fail("admins", "none; nobody can command the bot", f"name one: {_NAMED_SO}")
+
+
+_NAMED_SO = 'admins = ["@sam:hq.example"] in [members]'
+
+
 def rated_mode(path: Path, mode: int) -> Finding | None:
     """A file or folder that others can enter, read or change; None if they can not."""
     if mode & 0o077 == 0:
@@ -173,6 +189,7 @@ class Examination:
         self._secrets()
         self._folder()
         is_open = await self._database(database)
+        await self._admins(database if is_open else None)
         url = await self._homeserver()
         if is_open and url:
             await self._account(database, url)
@@ -231,6 +248,14 @@ class Examination:
             self._say(ok("encryption", "the master key opens the database"))
             return True
         return False
+
+    async def _admins(self, database: Database | None) -> None:
+        enrolled = 0
+        if database is not None:
+            async with database.transaction() as tx:
+                enrolled = len(await tx.members.holders(Role.ADMIN.value, clock.now()))
+        named = len(self._settings.members.admins)
+        self._say(rated_admins(named, enrolled, embedded=self._settings.is_embedded))
 
     async def _homeserver(self) -> str | None:
         """Where it is, if it answers."""

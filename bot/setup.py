@@ -28,6 +28,7 @@ class Wishes:
     zone: str = "UTC"
     pinning: str = FIRST_SIGHT
     data: str = "data"
+    master_key_file: str = MASTER_KEY_FILE
 
 
 def write(wishes: Wishes, file: Path, *, force: bool = False) -> list[Path]:
@@ -36,13 +37,9 @@ def write(wishes: Wishes, file: Path, *, force: bool = False) -> list[Path]:
     ConfigError if a file is there already and `force` is not given, or if the wishes make no configuration.
     """
     folder = file.parent
-    password, key = folder / PASSWORD_FILE, folder / MASTER_KEY_FILE
+    password, key = folder / PASSWORD_FILE, folder / wishes.master_key_file
     wanted = [file, *([password] if wishes.password else [])]
-    for each in wanted:
-        if each.exists() and not force:
-            raise ConfigError(
-                f"{each} is there already; choose another --config, or give --force to replace it"
-            )
+    refuse_existing(*wanted, force=force)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = file.with_name(f".{file.name}.new")
     _put(draft, text(wishes))
@@ -59,6 +56,15 @@ def write(wishes: Wishes, file: Path, *, force: bool = False) -> list[Path]:
         _put(password, wishes.password + "\n")
     draft.replace(file)
     return wanted
+
+
+def refuse_existing(*files: Path, force: bool) -> None:
+    """ConfigError if one of the files is there already, unless it is to be replaced."""
+    for each in files:
+        if each.exists() and not force:
+            raise ConfigError(
+                f"{each} is there already; choose another --config, or give --force to replace it"
+            )
 
 
 def _put(file: Path, content: str) -> None:
@@ -79,7 +85,6 @@ def text(wishes: Wishes) -> str:
         embedded=EMBEDDED,
         first_sight=FIRST_SIGHT,
         fingerprint=FINGERPRINT,
-        master_key_file=_toml(MASTER_KEY_FILE),
         **{name: _toml(value) for name, value in vars(wishes).items() if name != "password"},
     )
 

@@ -11,7 +11,9 @@ import pytest
 
 from bot.alone import alone_in
 from bot.cli import outcome
+from bot.cli.asking import Keyboard, found
 from bot.config import load
+from bot.toml_file import ConfigError
 
 
 @pytest.fixture
@@ -48,11 +50,12 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-INIT = ("init", "--homeserver", "https://matrix.hq.example", "--user", "@tandem:hq.example")
+OWN = ("init", "--homeserver", "https://matrix.hq.example", "--user", "@tandem:hq.example")
+INIT = (*OWN, "--admin", "@sam:hq.example")
 
 
 def test_init_writes_a_configuration_and_a_key_that_nobody_else_can_read(said: Said, here: Path) -> None:
-    assert said.by(*INIT, "--admin", "@sam:hq.example", "--admin", "@ana:hq.example", "--agency", "SQ") == 0
+    assert said.by(*INIT, "--admin", "@ana:hq.example", "--agency", "sq") == 0
     assert said.out.splitlines() == [
         "wrote config.toml",
         "wrote master.key",
@@ -104,6 +107,72 @@ def test_init_refuses_what_makes_no_configuration_and_leaves_nothing(
     assert said.err.startswith(f"tandem: {wrong}")
     assert said.err.count("\n") == 1
     assert list(here.iterdir()) == []
+
+
+def test_init_makes_no_bot_that_nobody_could_ever_command(said: Said, here: Path) -> None:
+    assert said.by(*OWN) == 1
+    assert said.err == (
+        "tandem: nobody could command a bot without admins; name one: --admin @sam:hq.example\n"
+    )
+    assert list(here.iterdir()) == []
+    assert said.by("init") == 0, "on its own homeserver the console enrols whoever sits at the keyboard"
+
+
+class Answers:
+    """Somebody at the keyboard who types these lines."""
+
+    def __init__(self, *lines: str) -> None:
+        self._lines = iter(lines)
+        self.asked: list[str] = []
+
+    def line(self, question: str) -> str:
+        self.asked.append(question)
+        return next(self._lines)
+
+    @property
+    def keyboard(self) -> Keyboard:
+        return Keyboard(self.line, self.line)
+
+
+def test_an_answer_that_cannot_be_is_told_at_once_and_asked_again(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = Answers(
+        *("hq.example", "https://hq.example"),
+        *("Tandem Bot", "tandem"),
+        *("", "Sam!", "sam", "@sam:hq.example  @ana:hq.example"),
+        *("the police", "rcmp", "The Police", "correct horse"),
+    )
+    assert found(here / "config.toml", answers.keyboard, force=False) == 0
+    told = [line.strip() for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    assert [line.partition(";")[0] for line in told] == [
+        "homeserver cannot be 'hq.example'",
+        "user cannot be 'Tandem Bot'",
+        "nobody could command a bot without admins",
+        "'Sam!' is no user id",
+        '"sam" needs its server: "@sam:hq.example"',
+        "agency cannot be 'THE POLICE'",
+    ]
+    settings = load(here / "config.toml", {})
+    assert settings.members.admins == ("@sam:hq.example", "@ana:hq.example")
+    assert (settings.members.agency, settings.password()) == ("RCMP", "correct horse")
+
+
+def test_what_makes_all_answers_vain_is_told_before_the_first_question(said: Said, here: Path) -> None:
+    said.by("init")
+    answers = Answers()
+    with pytest.raises(ConfigError, match="is there already"):
+        found(here / "config.toml", answers.keyboard, force=False)
+    with pytest.raises(ConfigError, match="zone cannot be"):
+        found(here / "new.toml", answers.keyboard, force=False, zone="EST5")
+    assert answers.asked == []
+
+
+def test_a_flag_is_not_asked_for_unless_it_cannot_be(here: Path) -> None:
+    answers = Answers("tandem", "", "HQ")
+    given = {"homeserver": "embedded", "agency": "much too long a code", "agency_name": "Headquarters"}
+    assert found(here / "config.toml", answers.keyboard, force=False, **given) == 0
+    assert [question.partition(" ")[0] for question in answers.asked] == ["The", "Admins,", "Their"]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +258,7 @@ def test_a_recovery_key_that_was_mistyped_is_told_before_anything_is_asked(
     said: Said, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TANDEM_MATRIX_PASSWORD", "correct horse")
-    said.by("init", "--homeserver", "http://127.0.0.1:1", "--user", "@tandem:hq.example")
+    said.by(*INIT, "--homeserver", "http://127.0.0.1:1")
     (here / "key").write_text("EsTc mistyped")
     assert said.by("identity", "recover", "--recovery-key-file", "key") == 1
     assert said.err == "tandem: this recovery key does not open the account's secret storage\n"

@@ -60,6 +60,18 @@ def test_the_revision_of_the_database_is_rated(found: str | None, rating: Rating
     assert mend in (finding.mend or "") if mend else finding.mend is None
 
 
+@pytest.mark.parametrize(
+    ("named", "enrolled", "embedded", "rating"),
+    [(1, 0, False, OK), (0, 1, False, OK), (0, 0, True, WARN), (0, 0, False, FAIL)],
+)
+def test_a_bot_that_nobody_can_command_is_told(
+    named: int, enrolled: int, embedded: bool, rating: Rating
+) -> None:
+    finding = doctor.rated_admins(named, enrolled, embedded=embedded)
+    assert finding.rating is rating
+    assert rating is OK or 'admins = ["@sam:hq.example"]' in (finding.mend or "")
+
+
 @pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
 def test_what_only_its_owner_may_read_is_well(tmp_path: Path, mode: int) -> None:
     assert doctor.rated_mode(tmp_path, mode) is None
@@ -107,7 +119,8 @@ def environ() -> dict[str, str]:
 
 def configured(folder: Path, environ: dict[str, str], homeserver: str = "embedded") -> Settings:
     file = folder / "config.toml"
-    file.write_text(f'[matrix]\nhomeserver = "{homeserver}"\nuser = "@tandem:hq.example"\n')
+    matrix = f'[matrix]\nhomeserver = "{homeserver}"\nuser = "@tandem:hq.example"\n'
+    file.write_text(f'{matrix}[members]\nadmins = ["@sam:hq.example"]\n')
     return load(file, environ)
 
 
@@ -148,6 +161,7 @@ async def test_a_database_and_its_key_fit(tmp_path: Path, environ: dict[str, str
     assert report["database"].said == f"at revision {revisions()[-1]}, the newest"
     assert report["encryption"].rating is OK
     assert report["permissions"].rating is OK
+    assert report["admins"].said == "1 named; the next start enrols them"
 
 
 async def test_a_wrong_master_key_fails(tmp_path: Path, environ: dict[str, str]) -> None:

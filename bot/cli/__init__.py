@@ -69,6 +69,7 @@ def init(
     """
     code = asking.found(
         config,
+        asking.keyboard(),
         force=force,
         homeserver=homeserver,
         user=user,
