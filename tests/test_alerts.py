@@ -333,7 +333,7 @@ async def test_everything_about_an_alert_includes_its_history(scene: Scene) -> N
     await scene.cho.says(scene.ops, "!ack A-1")
     shown = await scene.anna.says(scene.ops, "!alert show A-1")
     assert "Sent to 1 room." in shown
-    assert "Ends by itself at 20:00 EST (01:00Z)." in shown
+    assert "Ends by itself at Tue 20:00 EST (Wed 01:00Z)." in shown
     assert "12:00 EST (17:00Z) CBP: ✔ ack" in shown
 
 

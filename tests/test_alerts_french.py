@@ -11,8 +11,8 @@ async def test_an_alert_is_raised_answered_and_ended_in_french(story: Story) -> 
     card = await luc.says(room, "!alerte grave «\u00a0Pont fermé\u00a0»")
     assert card.split("\n") == [
         "🔴 A-1 GRAVE : Pont fermé",
-        "RCMP · Luc · 12:00 EST (17:00Z)",
-        "Répondez avant 12:10 EST (17:10Z) : !accuser A-1",
+        "RCMP · Luc · 12:00 HNE (17:00Z)",
+        "Répondez avant 12:10 HNE (17:10Z) : !accuser A-1",
         "• CBP sans réponse",
         "• RCMP l'a lancée",
     ]

@@ -3,7 +3,7 @@
 import pytest
 
 from bot.kernel.errors import NotUnderstood
-from bot.kernel.zones import ABBREVIATIONS, TOWNS, zone_named
+from bot.kernel.zones import ABBREVIATIONS, REGIONS, TOWNS, zone_named
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,9 @@ from bot.kernel.zones import ABBREVIATIONS, TOWNS, zone_named
         ("Indianapolis", "America/Indiana/Indianapolis"),
         ("US/Eastern", "US/Eastern"),
         ("utc", "UTC"),
+        ("Newfoundland", "America/St_Johns"),
+        ("Terre-Neuve", "America/St_Johns"),
+        ("heure de Terre-Neuve", "America/St_Johns"),
     ],
 )
 def test_a_zone_is_found_by_its_name_its_city_or_a_town_in_it(typed: str, zone: str) -> None:
@@ -33,6 +36,24 @@ def test_a_zone_is_found_by_its_name_its_city_or_a_town_in_it(typed: str, zone: 
         ("cst", "America/Winnipeg"),
         ("IST", "Asia/Kolkata"),
         ("EST", "America/Toronto"),
+        ("HNE", "America/Toronto"),
+        ("hac", "America/Winnipeg"),
+        ("HNR", "America/Edmonton"),
+        ("HAP", "America/Vancouver"),
+        ("HNA", "America/Halifax"),
+        ("HNT", "America/St_Johns"),
+        ("eastern", "America/Toronto"),
+        ("Eastern Standard Time", "America/Toronto"),
+        ("heure de l’Est", "America/Toronto"),
+        ("central", "America/Winnipeg"),
+        ("centre", "America/Winnipeg"),
+        ("Mountain time", "America/Edmonton"),
+        ("rocheuses", "America/Edmonton"),
+        ("heure avancée des Rocheuses", "America/Edmonton"),
+        ("pacific", "America/Vancouver"),
+        ("Pacifique", "America/Vancouver"),
+        ("atlantic", "America/Halifax"),
+        ("heure de l'Atlantique", "America/Halifax"),
         ("Victoria", "Australia/Victoria"),
         ("America/Regna", "America/Regina"),
         ("torronto", "America/Toronto"),
@@ -50,5 +71,5 @@ def test_what_is_no_zone_or_several_is_refused_with_one_to_copy(typed: str, inst
 
 
 def test_all_that_is_proposed_exists() -> None:
-    proposed = {name for names in ABBREVIATIONS.values() for name in names} | set(TOWNS)
+    proposed = {name for names in (*ABBREVIATIONS.values(), *REGIONS.values()) for name in names} | set(TOWNS)
     assert {zone_named(name, "zone").key for name in proposed} == proposed

@@ -1,5 +1,6 @@
 """Texts in English and French: written in English where they are said, rendered for who reads them."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,7 +11,7 @@ from io import BytesIO
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_datetime
+from babel.dates import format_datetime, get_timezone_name
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 
@@ -103,16 +104,32 @@ class Voice:
                 return str(value)
 
     def moment(self, instant: datetime) -> str:
-        """`14:30 EST (19:30Z)`, with weekday and date where it is not today in the reader's zone."""
-        local = instant.astimezone(self.zone)
+        """`14:30 EST (19:30Z)`; a day that is not today in the reader's zone is named, one of UTC too."""
+        local, utc = instant.astimezone(self.zone), instant.astimezone(_UTC)
+        today = self.now.astimezone(self.zone).date()
+        clock = f"{local:%H:%M} {self._zone_name(local)}"
+        if local.utcoffset():
+            other = "" if utc.date() == local.date() else f"{self._day(utc, 'EEE')} "
+            clock = f"{clock} ({other}{utc:%H:%MZ})"
+        if local.date() != today:
+            return (
+                f"{self._day(local, 'EEE d MMM' if local.year == today.year else 'EEE d MMM yyyy')} {clock}"
+            )
+        return clock if utc.date() == local.date() else f"{self._day(local, 'EEE')} {clock}"
+
+    def _day(self, moment: datetime, pattern: str) -> str:
+        return format_datetime(moment, pattern, locale=self.language.value)
+
+    def _zone_name(self, local: datetime) -> str:
+        """`EST`, in French `HNE`: the short name, where people have one, else the distance from UTC."""
         zone = local.strftime("%Z")
         if zone[:1] in "+-":
-            zone = f"UTC{zone}"
-        clock = f"{local:%H:%M} {zone} ({instant.astimezone(_UTC):%H:%MZ})"
-        if local.date() == self.now.astimezone(self.zone).date():
-            return clock
-        pattern = "EEE d MMM" if local.year == self.now.astimezone(self.zone).year else "EEE d MMM yyyy"
-        return f"{format_datetime(local, pattern, locale=self.language.value)} {clock}"
+            return f"UTC{zone}"
+        if self.language is Language.FR:
+            # Only Canadian French has short names, for zones of North America; HEA stands in CLDR alone.
+            french = get_timezone_name(local, width="short", locale="fr_CA").replace("HEA", "HAA")
+            return french if re.fullmatch(r"H[AN][A-Z]", french) else zone
+        return zone
 
     def span(self, length: timedelta) -> str:
         """`45 s`, `10 min`, `2 h 05`, `3 d 4 h`: never negative, cut to what matters."""

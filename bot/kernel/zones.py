@@ -1,5 +1,6 @@
 """Time zones as people type them: a full name, a city, or an abbreviation that means several."""
 
+import re
 import zoneinfo
 from collections.abc import Sequence
 from functools import cache
@@ -9,20 +10,39 @@ from bot.kernel.errors import NotUnderstood
 from bot.kernel.language import Text, t
 from bot.kernel.words import folded, nearest
 
+NEWFOUNDLAND = ("America/St_Johns",)
+ATLANTIC = ("America/Halifax", "America/Moncton", "America/Puerto_Rico")
+EASTERN = ("America/Toronto", "America/New_York", "America/Detroit")
+CENTRAL = ("America/Winnipeg", "America/Chicago", "America/Regina")
+MOUNTAIN = ("America/Edmonton", "America/Denver", "America/Phoenix")
+PACIFIC = ("America/Vancouver", "America/Los_Angeles")
+
 # An abbreviation is never taken: it names one offset, while a zone also knows when the clocks change.
 ABBREVIATIONS = {
-    **dict.fromkeys(["NST", "NDT", "NT"], ("America/St_Johns",)),
-    **dict.fromkeys(["AST", "ADT", "AT"], ("America/Halifax", "America/Moncton", "America/Puerto_Rico")),
-    **dict.fromkeys(["EST", "EDT", "ET"], ("America/Toronto", "America/New_York", "America/Detroit")),
-    **dict.fromkeys(["CST", "CDT", "CT"], ("America/Winnipeg", "America/Chicago", "America/Regina")),
-    **dict.fromkeys(["MST", "MDT", "MT"], ("America/Edmonton", "America/Denver", "America/Phoenix")),
-    **dict.fromkeys(["PST", "PDT", "PT"], ("America/Vancouver", "America/Los_Angeles")),
+    **dict.fromkeys(["NST", "NDT", "NT", "HNT", "HAT", "HT"], NEWFOUNDLAND),
+    **dict.fromkeys(["AST", "ADT", "AT", "HNA", "HAA", "HA"], ATLANTIC),
+    **dict.fromkeys(["EST", "EDT", "ET", "HNE", "HAE", "HE"], EASTERN),
+    **dict.fromkeys(["CST", "CDT", "CT", "HNC", "HAC", "HC"], CENTRAL),
+    **dict.fromkeys(["MST", "MDT", "MT", "HNR", "HAR", "HR"], MOUNTAIN),
+    **dict.fromkeys(["PST", "PDT", "PT", "HNP", "HAP", "HP"], PACIFIC),
     **dict.fromkeys(["AKST", "AKDT"], ("America/Anchorage",)),
     "HST": ("Pacific/Honolulu",),
     "IST": ("Asia/Kolkata", "Europe/Dublin", "Asia/Jerusalem"),
     "BST": ("Europe/London", "Asia/Dhaka"),
     **dict.fromkeys(["CET", "CEST"], ("Europe/Paris", "Europe/Berlin")),
 }
+
+# What people call a whole strip of the continent. Its parts differ in when the clocks change (Regina and
+# Phoenix never do), so that one of them is to be chosen.
+REGIONS = {
+    **dict.fromkeys(["newfoundland", "terreneuve"], NEWFOUNDLAND),
+    **dict.fromkeys(["atlantic", "atlantique"], ATLANTIC),
+    **dict.fromkeys(["eastern", "est"], EASTERN),
+    **dict.fromkeys(["central", "centre"], CENTRAL),
+    **dict.fromkeys(["mountain", "mountains", "rocheuses", "montagnes"], MOUNTAIN),
+    **dict.fromkeys(["pacific", "pacifique"], PACIFIC),
+}
+_TIME = re.compile(r"(?:standard|daylight)?time$|^heure(?:normale|avancee)?(?:del|des|du|de)")
 
 # Towns on the border that have no zone of their own name (IANA names one city for each zone).
 TOWNS = {
@@ -51,7 +71,7 @@ def zone_named(typed: str, argument: str) -> ZoneInfo:
             allowed=_one_of(short),
             instead=short[0],
         )
-    found = _index().get(_key(typed), ())
+    found = _index().get(_key(typed)) or REGIONS.get(_TIME.sub("", _key(typed).replace("-", "")), ())
     if len(found) == 1:
         return ZoneInfo(found[0])
     if found:
