@@ -61,6 +61,8 @@ BALL = {"size": Size.SMALL, "label": "Red ball"}
         "!toy\u00a0small\u00a0Red ball",
         "！ｔｏｙ small “Red ball”",
         "!\u200btoy small\ufeff Red ball",
+        "!toy small \x07Red\x1b ba\x9bll\x00",
+        '!toy\x08 small "\u202eRed \u2066ball\x7f\u206a\ufff9"',
         "! toy small Red ball",
         "  !toy   small   Red ball  ",
         "!jouet small Red ball",
@@ -300,6 +302,15 @@ def test_of_a_long_line_a_caret_shows_what_stands_about_it() -> None:
     assert shown.startswith("…")
     assert shown.endswith("…")
     assert shown[marks.index("^") : marks.rindex("^") + 1] == "tp="
+
+
+def test_new_lines_and_the_joiners_of_scripts_and_emoji_are_kept() -> None:
+    joined = "👩\u200d✈️ نمی\u200cخواهم"
+    assert parse(f"!toy small {joined}\n\x07below\x1b").named["label"] == f"{joined}\nbelow"
+
+
+def test_the_line_about_a_caret_has_nothing_that_a_terminal_obeys() -> None:
+    assert caret("!toy \x1b[31mhuge", (5, 14)) == "!toy [31mhuge\n     ^^^^^^^^"
 
 
 def test_words_keep_their_places_in_what_was_typed() -> None:

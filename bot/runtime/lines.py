@@ -22,8 +22,11 @@ _CLOSERS = {
 }
 _SINGLE = "‘'"
 _KEY = re.compile(r"[-‐‑–—−]{0,2}([^\W\d][\w-]*)=")
-_INVISIBLE = frozenset("\u00ad\u200b\u200e\u200f\u2060\u2061\u2062\u2063\ufeff\u061c") | frozenset(
-    map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A)))
+_CONTROLS = frozenset(each for each in map(chr, (*range(0x20), *range(0x7F, 0xA0))) if not each.isspace())
+_INVISIBLE = (
+    frozenset("\u00ad\u061c\u200b\u200e\u200f\ufeff\ufff9\ufffa\ufffb")
+    | frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2060, 0x2070))))
+    | _CONTROLS
 )
 _GAP = rf"[\s{''.join(sorted(_INVISIBLE))}]*"
 _JOINERS = "\u200c\u200d"  # part of emoji and of some scripts; noise between plain letters
