@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiohttp import ClientError
 from nio import Api, AsyncClient, AsyncClientConfig  # type: ignore[import-untyped]  # nio has no stubs
@@ -38,6 +39,9 @@ class Homeserver:
         config = AsyncClientConfig(encryption_enabled=False, store_sync_tokens=False, request_timeout=TIMEOUT)
         self._client = AsyncClient(url.rstrip("/"), config=config)
         self.token = ""
+        parts = urlsplit(url)
+        # For people to read, and for logs: never a user's name, a password or a query.
+        self._place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
     async def close(self) -> None:
         """Give back the connections."""
@@ -68,9 +72,8 @@ class Homeserver:
                 async with response:
                     raw, status = await response.read(), response.status
         except (ClientError, TimeoutError, OSError) as error:
-            raise Unreachable(
-                f"the homeserver does not answer ({type(error).__name__}); is it up?"
-            ) from error
+            said = f"the homeserver {self._place} does not answer ({type(error).__name__}); is it up?"
+            raise Unreachable(said) from error
         return await _answer(status, raw)
 
     def path(self, *parts: str, **query: str) -> str:
