@@ -13,7 +13,6 @@ SHELL := /bin/sh
 .DELETE_ON_ERROR:
 .PHONY: run demo test check bench fuzz lock lock-python lock-js migration clean
 
-export TANDEM_DATA ?= $(CURDIR)/data
 VENV := .venv
 BIN := $(VENV)/bin
 JS := tests/e2e/js

@@ -12,6 +12,7 @@ import pytest
 from bot.alone import alone_in
 from bot.cli import outcome
 from bot.cli.asking import Keyboard, found
+from bot.cli.running import console_settings
 from bot.config import load
 from bot.toml_file import ConfigError
 
@@ -43,6 +44,11 @@ class Said:
         code = outcome(arguments)
         self.out, self.err = self._capsys.readouterr()
         return code
+
+    def told(self) -> str:
+        """What has been written to stderr since."""
+        self.out, self.err = self._capsys.readouterr()
+        return self.err
 
 
 def mode(path: Path) -> int:
@@ -206,6 +212,47 @@ def test_the_console_wants_its_own_homeserver(said: Said) -> None:
     said.by(*INIT)
     assert said.by("run", "--console", "--config", "config.toml") == 1
     assert 'the console needs homeserver = "embedded"' in said.err
+
+
+def test_the_console_makes_a_configuration_in_the_data_folder_once(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = console_settings()
+    assert settings.file.path == here / "data" / "config.toml"
+    assert settings.data == here / "data"
+    assert console_settings().master_key() == settings.master_key()
+    assert capsys.readouterr().err == ""
+
+
+def test_the_console_uses_the_configuration_that_is_here(said: Said) -> None:
+    said.by("init", "--agency", "SQ")
+    settings = console_settings()
+    assert settings.file.path == Path("config.toml")
+    assert settings.members.agency == "SQ"
+
+
+def test_a_configuration_made_after_the_console_goes_on_with_its_database(said: Said, here: Path) -> None:
+    key = console_settings().master_key()
+    assert said.by("init", "--agency", "SQ") == 0
+    assert said.out.splitlines()[0] == "wrote config.toml"
+    settings = load(here / "config.toml", {})
+    assert (settings.data, settings.master_key()) == (here / "data", key)
+    assert not (here / "master.key").exists()
+
+
+def test_the_console_says_why_it_does_not_use_the_configuration_that_is_here(
+    said: Said, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said.by(*INIT)
+    assert console_settings().file.path == here / "data" / "config.toml"
+    assert said.told() == (
+        "config.toml here is not used: its homeserver is https://matrix.hq.example, and the console runs one "
+        f"of its own. Used: {here / 'data' / 'config.toml'}\n"
+    )
+    said.by("init", "--force")
+    monkeypatch.setenv("TANDEM_DATA", str(here / "elsewhere"))
+    assert console_settings().data == here / "elsewhere"
+    assert "its data is in" in said.told()
 
 
 def test_a_database_is_made_upgraded_and_its_record_verified_and_exported(said: Said, here: Path) -> None:

@@ -34,7 +34,7 @@ def run_bot(config: Path | None) -> int:
 
 def run_console(config: Path | None) -> int:
     """Run the bot on its own homeserver, with the person at the keyboard as admin; the exit code."""
-    settings = load(config or _console_config())
+    settings = load(config) if config else console_settings()
     if not settings.is_embedded:
         raise settings.file.error(
             "matrix.homeserver", 'the console needs homeserver = "embedded"; run the bot without --console'
@@ -91,7 +91,7 @@ async def _serve(settings: Settings) -> int:
 
 async def _talk(settings: Settings) -> int:
     folder = settings.data / "console"
-    someone = console.person(folder)
+    someone = console.person(folder, settings.matrix.localpart)
     admins = tuple(dict.fromkeys((*settings.members.admins, someone.localpart)))
     settings = replace(settings, members=replace(settings.members, admins=admins))
     async with running(settings, tell=_tell) as bot:
@@ -122,14 +122,29 @@ async def _play(folder: Path) -> int:
 _RCMP = "Royal Canadian Mounted Police"
 
 
-def _console_config() -> Path:
-    """The configuration in the data folder, made if missing."""
+def console_settings() -> Settings:
+    """Those of config.toml here where the console can use it, else of the data folder (made if missing)."""
     folder = Path(os.environ.get("TANDEM_DATA") or "data").expanduser().absolute()
+    if (here := Path(CONFIG)).exists():
+        settings = load(here)
+        why = _not_for_the_console(settings, folder)
+        if why is None:
+            return settings
+        _tell(f"{CONFIG} here is not used: {why}. Used: {folder / CONFIG}")
     file = folder / CONFIG
     if not file.exists():
         make_private(folder)
         write(Wishes(data="."), file)
-    return file
+    return load(file)
+
+
+def _not_for_the_console(settings: Settings, folder: Path) -> str | None:
+    """Why these settings cannot be the console's; None if they can. `folder` is where data is looked for."""
+    if not settings.is_embedded:
+        return f"its homeserver is {settings.matrix.homeserver}, and the console runs one of its own"
+    if os.environ.get("TANDEM_DATA") and settings.data != folder:
+        return f"its data is in {settings.data}, and TANDEM_DATA says {folder}"
+    return None
 
 
 def _tell(text: str) -> None:
