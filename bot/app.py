@@ -20,6 +20,7 @@ from bot.matrix.account import Account
 from bot.matrix.errors import MatrixError, Rejected, SendRefused, SignedOut, Unreachable
 from bot.matrix.session import Session
 from bot.matrix.trust import EnrolledCircle
+from bot.runtime.completion import completions
 from bot.runtime.courier import Courier
 from bot.runtime.courier import Messenger as Delivers
 from bot.runtime.dispatcher import Dispatcher
@@ -43,7 +44,7 @@ log = structlog.get_logger()
 
 @dataclass
 class Bot:
-    """The running bot: what a console, a tour or a test needs of it. `words` are its commands as typed."""
+    """The running bot: what a console, a tour or a test needs of it. `words` complete what is typed."""
 
     settings: Settings
     session: Session
@@ -112,7 +113,7 @@ class Works:
             database, (*self._dispatcher.capabilities, sealing), now, on_owed=self._courier.wake
         )
         commands = [command for each in self._dispatcher.capabilities for command in each.commands]
-        self.words = tuple(sorted({f"!{' '.join(command.path)}" for command in commands}))
+        self.words = completions(commands)
         session.on_received = self._arrived.set
 
     def _on_owed(self) -> None:
@@ -240,8 +241,7 @@ async def _account(settings: Settings, embedded: EmbeddedHomeserver | None) -> A
     if embedded is None:
         return Account(matrix.homeserver, matrix.user, settings.password(), matrix.device_name)
     password = kept_secret(settings.data / "bot-password", clock.token(PASSWORD_BYTES))
-    localpart = matrix.user.removeprefix("@").partition(":")[0]
-    user_id = await embedded.register(localpart, password)
+    user_id = await embedded.register(matrix.localpart, password)
     return Account(embedded.url, user_id, password, matrix.device_name)
 
 

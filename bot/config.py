@@ -118,6 +118,11 @@ class MatrixSettings:
     device_name: str = _key("Tandem", _text, "a text")
     password_file: str | None = _key(None, _text, _A_FILE)
 
+    @property
+    def localpart(self) -> str:
+        """The user's name without its server."""
+        return self.user.removeprefix("@").partition(":")[0]
+
 
 @dataclass(frozen=True)
 class DatabaseSettings:

@@ -38,13 +38,20 @@ async def enrol_admins(database: Database, settings: Settings, server: str | Non
 async def _enrol(tx: Transaction, settings: Settings, user_id: str, now: datetime) -> Member:
     wish = settings.members
     await tx.agencies.add(Agency(wish.agency, wish.agency_name, wish.agency_name, None))
-    member = Member(user_id, wish.agency, None, None, None, ACTIVE, None, None, None, CONFIGURATION, now)
+    name = _name_in(user_id)
+    member = Member(user_id, wish.agency, name, None, None, ACTIVE, None, None, None, CONFIGURATION, now)
     await tx.members.enrol(member)
     for role in wish.admin_roles:
         await tx.members.grant(user_id, role, wish.agency, by=CONFIGURATION, now=now)
     await tx.audit.add(_entry(now, "member.add", member, ("state", *wish.admin_roles)))
     log.info("admin.enrolled", user=user_id, agency=wish.agency)
     return member
+
+
+def _name_in(user_id: str) -> str | None:
+    """`Sam` for @sam:hq.example; None where it cannot be told how a name is written."""
+    localpart = user_id[1:].partition(":")[0]
+    return localpart.capitalize() if localpart.isalpha() else None
 
 
 def _entry(now: datetime, action: str, member: Member, names: tuple[str, ...]) -> Entry:

@@ -1,7 +1,10 @@
 """The console: what the person at the keyboard types, without a homeserver."""
 
 import io
+import json
 from collections.abc import Coroutine
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -9,7 +12,7 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output.plain_text import PlainTextOutput
 
-from bot.demo.console import Screen, from_keyboard, from_pipe
+from bot.demo.console import Screen, from_keyboard, from_pipe, person
 from bot.demo.officer import Officer
 from bot.matrix.errors import TOO_LARGE, MatrixError, Rejected, SendRefused, SignedOut, Unreachable
 
@@ -40,6 +43,32 @@ def screen_of(lonely: Lonely) -> tuple[Officer, Screen]:
     """Her as a client, and what she sees."""
     officer = cast(Officer, lonely)
     return officer, Screen(officer, typed=False)
+
+
+@pytest.mark.parametrize(
+    ("login", "bot", "localpart"),
+    [
+        ("Sam", "tandem", "sam"),
+        ("root", "tandem", "admin"),
+        ("äöü", "tandem", "admin"),
+        ("tandem", "tandem", "admin"),
+        ("admin", "admin", "operator"),
+    ],
+)
+def test_the_person_is_named_as_on_this_machine_or_by_her_role_and_never_as_the_bot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, login: str, bot: str, localpart: str
+) -> None:
+    monkeypatch.setenv("LOGNAME", login)
+    someone = person(tmp_path / "console", bot)
+    assert someone.localpart == localpart
+    monkeypatch.setenv("LOGNAME", "somebody-else")
+    assert person(tmp_path / "console", bot) == someone
+
+
+def test_a_person_who_was_here_before_keeps_her_name(tmp_path: Path) -> None:
+    kept = {"localpart": "you", "password": "p", "room_id": "!r:hq", "recovery_key": "k"}
+    (tmp_path / "person.json").write_text(json.dumps(kept))
+    assert asdict(person(tmp_path)) == kept
 
 
 async def test_what_cannot_be_sent_from_the_prompt_is_told_and_the_prompt_goes_on() -> None:

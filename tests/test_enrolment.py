@@ -3,6 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from sqlalchemy import select
 
 from bot.config import MembersSettings, Settings
@@ -46,6 +47,17 @@ async def test_an_admin_is_enrolled_with_agency_and_roles_and_it_is_on_record(da
     assert await record(database) == [("config", "member.add")]
     async with database.transaction() as tx:
         assert (await tx.agencies.find("RCMP")) is not None
+
+
+@pytest.mark.parametrize(("user_id", "name"), [(SAM, "Sam"), ("@j.roy-2:hq.example", None)])
+async def test_an_admin_has_the_name_that_her_user_id_tells(
+    database: Database, user_id: str, name: str | None
+) -> None:
+    await start(database, admins=(SAM, user_id))
+    async with database.transaction() as tx:
+        member = await tx.members.find(user_id)
+    assert member is not None
+    assert member.name == name
 
 
 async def test_on_the_own_homeserver_a_name_is_enough(database: Database) -> None:

@@ -49,12 +49,15 @@ class Person:
     recovery_key: str | None = None
 
 
-def person(folder: Path) -> Person:
-    """The person kept in this folder; on the first start a new one, named as she is on this machine."""
+def person(folder: Path, bot: str = "tandem") -> Person:
+    """The person kept in this folder; on the first start a new one, named as she is on this machine.
+
+    `bot` is the bot's own localpart, which hers must not be.
+    """
     file = folder / "person.json"
     if file.exists():
         return Person(**json.loads(file.read_text()))
-    someone = Person(_localpart(), clock.token(PASSWORD_BYTES))
+    someone = Person(_localpart(bot), clock.token(PASSWORD_BYTES))
     keep(folder, someone)
     return someone
 
@@ -69,13 +72,13 @@ def keep(folder: Path, someone: Person) -> None:
     draft.replace(folder / "person.json")
 
 
-def _localpart() -> str:
-    """The user's name on this machine, as far as a Matrix id can carry it."""
+def _localpart(bot: str) -> str:
+    """The user's name on this machine, as far as a Matrix id can carry it; a role where it names nobody."""
     try:
         name = re.sub(r"[^a-z0-9._-]", "", getpass.getuser().lower())
     except (KeyError, OSError):  # no such user in the password database, as in some containers
         name = ""
-    return name if name not in ("", "root", "tandem") else "you"
+    return next(each for each in (name, "admin", "operator") if each not in ("", "root", bot))
 
 
 async def converse(folder: Path, homeserver: str, bot: str, words: Sequence[str] = ()) -> int:
@@ -123,7 +126,7 @@ async def from_keyboard(officer: Officer, screen: "Screen", words: Sequence[str]
     # Not kept on disk: what officers type is stored encrypted or not at all.
     prompt: PromptSession[str] = PromptSession(
         history=InMemoryHistory(),
-        completer=WordCompleter(list(words), sentence=True),
+        completer=WordCompleter(list(words), ignore_case=True, sentence=True),
         complete_style=CompleteStyle.READLINE_LIKE,
         interrupt_exception=EOFError,  # a KeyboardInterrupt in a task would tear the loop down
     )
