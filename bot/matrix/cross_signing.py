@@ -15,6 +15,10 @@ USAGES = ("master", "self_signing", "user_signing")
 SEED_BYTES = 32
 SEEDS = "cross_signing_seeds"
 FOREIGN = "the account shows a cross-signing identity that is not the bot's; an operator must look"
+UNKNOWN = (
+    "the account already has a cross-signing identity that is not in this database; fetch it with its "
+    "recovery key (tandem identity recover), or give the bot an account of its own ([matrix] user)"
+)
 
 Sign = Callable[[Json], None]
 """Adds the device's own signature to an object, in place."""
@@ -81,10 +85,7 @@ class CrossSigning:
             seeds = await tx.crypto.value(SEEDS)
             if seeds is None:
                 if shown is not None:
-                    raise ForeignIdentity(
-                        "the account already has a cross-signing identity; fetch it with its recovery key:"
-                        " tandem identity recover"
-                    )
+                    raise ForeignIdentity(UNKNOWN)
                 seeds = clock.random_bytes(3 * SEED_BYTES)
                 await tx.crypto.set_value(SEEDS, seeds)
         return OwnIdentity.of(self._user_id, seeds)

@@ -1,16 +1,25 @@
 """Signing in: once by password or token, from then on with what the database keeps."""
 
+from contextlib import suppress
+
 from bot.matrix.account import Account
 from bot.matrix.api import Homeserver
+from bot.matrix.cross_signing import SEEDS, UNKNOWN
 from bot.matrix.errors import ForeignIdentity, LoginRefused, MatrixError, SignedOut
-from bot.matrix.wire import text
+from bot.matrix.wire import obj, text
 from storage.transaction import Database
 
 TOKEN, DEVICE_ID, USER_ID = "token", "device_id", "user_id"
 
 
-async def sign_in(database: Database, server: Homeserver, account: Account) -> tuple[str, str]:
-    """The user and device we are; the token is set on `server` and kept. Raises MatrixError."""
+async def sign_in(
+    database: Database, server: Homeserver, account: Account, *, recovering: bool = False
+) -> tuple[str, str]:
+    """The user and device we are; the token is set on `server` and kept. Raises MatrixError.
+
+    ForeignIdentity, with nothing kept, if the account has an identity that this database lacks, unless
+    `recovering`: who then fetches that identity.
+    """
     async with database.transaction() as tx:
         kept = [await tx.crypto.value(name) for name in (USER_ID, DEVICE_ID, TOKEN)]
     if kept[0] is not None and kept[0].decode() not in _names(account.user, kept[0].decode()):
@@ -23,10 +32,24 @@ async def sign_in(database: Database, server: Homeserver, account: Account) -> t
         user_id, device_id = await _restore(server, account.device_id)
     else:
         user_id, device_id = await _by_password(server, account)
+        if not recovering:
+            await _refuse_taken(database, server, user_id)
     async with database.transaction() as tx:
         for name, value in ((USER_ID, user_id), (DEVICE_ID, device_id), (TOKEN, server.token)):
             await tx.crypto.set_value(name, value.encode())
     return user_id, device_id
+
+
+async def _refuse_taken(database: Database, server: Homeserver, user_id: str) -> None:
+    """ForeignIdentity for an account with an identity where the database has none, which stays as it is."""
+    async with database.transaction() as tx:
+        if await tx.crypto.value(SEEDS) is not None:
+            return
+    answer = await server.keys_query([user_id])
+    if user_id in obj(answer.get("master_keys")):
+        with suppress(MatrixError):  # not to leave a device behind that nobody vouches for
+            await server.call("POST", server.path("logout"), {}, tries=1)
+        raise ForeignIdentity(UNKNOWN)
 
 
 async def forget_device(database: Database) -> None:

@@ -145,7 +145,7 @@ async def recover(database: Database, account: Account, typed: str) -> OwnIdenti
     server = Homeserver(account.homeserver)
     try:
         recovery_key(typed)  # before a device is made for it
-        user, _ = await sign_in(database, server, account)
+        user, _ = await sign_in(database, server, account, recovering=True)
         seeds = await read_seeds(server, user, typed)
         shown = read_identity(user, await server.keys_query([user]))
     except Malformed as error:

@@ -253,9 +253,16 @@ async def test_signing_in_says_in_one_line_what_is_wrong(
     with pytest.raises(ForeignIdentity, match="belongs to"):
         await Session.open(siege.bots, Account(homeserver.url, user, PASSWORD), Circle())
     client = await Hostile.open(homeserver.url, user, PASSWORD)
-    with pytest.raises(ForeignIdentity, match="recovery key"):
+    before = await client.call("GET", "/devices")
+    with pytest.raises(ForeignIdentity, match="tandem identity recover.* account of its own"):
         await Session.open(empty, Account(homeserver.url, user, PASSWORD), Circle())
+    after = await client.call("GET", "/devices")
+    assert len(after["devices"]) == len(before["devices"]), "what was refused leaves no device behind"
     await client.close()
+    fresh = await siege.register("fresh")
+    session = await Session.open(empty, Account(homeserver.url, fresh, PASSWORD), Circle())
+    assert session.chain_ok, "and the database is anyone's still"
+    await session.close()
 
 
 async def test_the_identity_is_recovered_from_secret_storage(
