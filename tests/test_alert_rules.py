@@ -23,9 +23,11 @@ from commands.alerts.rules import (
     folded,
     is_late,
     is_patience,
+    is_refused,
     is_settled,
     may_answer_unsigned,
     next_deadline,
+    rested,
     resumed,
     same_as,
     shortened,
@@ -155,6 +157,26 @@ def test_who_owes_an_answer_depends_on_the_policy(
     assert is_settled(alert, board) is (policy != "none" and not quiet)
 
 
+@pytest.mark.parametrize(
+    ("answers", "settled", "refused"),
+    [
+        ([an_answer("RCMP", "raised"), an_answer("RCMP")], False, False),
+        ([an_answer("CBP", "unable")], False, False),
+        ([an_answer("CBP", "unable"), an_answer("OPP", "decline")], False, True),
+        ([an_answer("RCMP"), an_answer("CBP", "unable"), an_answer("OPP", "decline")], False, True),
+        ([an_answer("CBP", "unable"), an_answer("OPP", "accept")], True, False),
+        ([an_answer("USCG")], True, False),
+    ],
+)
+def test_any_is_answered_only_by_another_agency_that_takes_it_on(
+    answers: list[Answered], settled: bool, refused: bool
+) -> None:
+    alert = an_alert(policy="any")
+    raised = an_answer("RCMP", "raised", at=0)
+    board = stands(alert, asked("CBP", "OPP", "RCMP"), [raised, *answers])
+    assert (is_settled(alert, board), is_refused(alert, board)) == (settled, refused)
+
+
 def test_an_alert_that_asks_nobody_else_is_never_reported_as_answered_by_all() -> None:
     alert = an_alert()
     assert not is_settled(alert, stands(alert, asked("RCMP"), [an_answer("RCMP", "raised")]))
@@ -185,10 +207,23 @@ def test_a_rung_that_reaches_nobody_makes_the_next_one_due_at_once() -> None:
 
 def test_an_answer_taken_back_leaves_a_minute_for_another_one() -> None:
     (cbp,) = asked("CBP")
-    assert resumed(cbp, NOON).due_at == NOON + 10 * MINUTE
-    assert resumed(cbp, NOON + 30 * MINUTE).due_at == NOON + 31 * MINUTE
+    patience = timedelta(minutes=10)
+    assert resumed(cbp, patience, NOON).due_at == NOON + 10 * MINUTE
+    assert resumed(cbp, patience, NOON + 30 * MINUTE).due_at == NOON + 31 * MINUTE
     at_the_end = replace(cbp, rung=len(LADDER), due_at=None)
-    assert resumed(at_the_end, NOON) == replace(cbp, rung=len(LADDER) - 1, due_at=NOON + MINUTE)
+    assert resumed(at_the_end, patience, NOON) == replace(cbp, rung=len(LADDER) - 1, due_at=NOON + MINUTE)
+
+
+def test_who_was_off_the_ladder_comes_back_to_the_deadline_it_had() -> None:
+    (cbp,) = asked("CBP")
+    assert rested(cbp).due_at is None
+    assert resumed(rested(cbp), timedelta(minutes=10), NOON + MINUTE) == cbp
+    asked_again = replace(cbp, rung=1, due_at=None)
+    assert resumed(asked_again, timedelta(minutes=10), NOON).due_at == NOON + MINUTE
+
+
+def test_where_nobody_is_asked_nothing_falls_due() -> None:
+    assert asked_anew("CBP", timedelta(minutes=10), NOON, AckPolicy.NONE).due_at is None
 
 
 @pytest.mark.parametrize(
@@ -216,6 +251,11 @@ def test_more_than_a_minute_after_its_time_is_late() -> None:
         ("Pont fermé", "PONT FERMÉ.", True),
         ("Bridge closed", "Bridge open", False),
         ("Pier 4", "Pier 5", False),
+        ("Depth < 5 m", "Depth > 5 m", False),
+        ("Fire 🔥", "Fire 💧", False),
+        ("🔥", "💧", False),
+        ("???", "!!!", False),
+        ("Bridge-closed", "Bridge closed", True),
     ],
 )
 def test_headlines_are_the_same_if_only_case_spaces_and_punctuation_differ(
@@ -286,7 +326,7 @@ class Course:
                 self.answers[at] = replace(each, withdrawn_at=self.now)
                 for stand in silent(self.alert, self.board):
                     assert stand.asked is not None
-                    self.asked[stand.agency] = resumed(stand.asked, self.now)
+                    self.asked[stand.agency] = resumed(stand.asked, timedelta(minutes=10), self.now)
                 return
 
     def tick(self) -> list[str]:

@@ -199,6 +199,32 @@ async def test_with_ack_any_one_agency_is_enough_and_with_ack_none_nobody_is_ask
     assert scene.story.said(scene.ops)[-1].mentions == ()
 
 
+async def test_any_is_not_answered_by_the_agency_that_asks(scene: Scene) -> None:
+    await scene.raised(f"{CLOSED} ack=any")
+    await scene.anna.says(scene.ops, "!ack A-1")
+    assert "It is answered" not in scene.card(scene.ops)
+    await scene.story.pass_time(minutes=11)
+    assert any("No answer yet from CBP, OPP" in each for each in scene.story.said(scene.ops))
+
+
+async def test_with_ack_any_the_author_is_told_when_every_agency_is_unable(scene: Scene) -> None:
+    await scene.raised(f"{CLOSED} ack=any")
+    await scene.cho.says(scene.ops, "!ack A-1 unable")
+    await scene.opal.says(scene.ops, "!ack A-1 decline")
+    assert scene.card(scene.ops).split("\n")[2] == "No agency can: call them."
+    told = next(each for each in scene.story.said(scene.ops) if each.startswith("A-1: OPP"))
+    assert told.split("\n")[-1] == "A-1: no agency can. Call them."
+    assert told.mentions == (scene.anna.user_id,)
+
+
+async def test_signs_tell_headlines_apart(scene: Scene) -> None:
+    await scene.raised('!alert severe "Depth < 5 m"')
+    assert "A-2 SEVERE" in await scene.anna.says(scene.ops, '!alert severe "Depth > 5 m"')
+    await scene.cho.says(scene.ops, "!ack A-2")
+    await scene.anna.says(scene.ops, '!alert update A-2 "Depth < 5 m"')
+    assert "Earlier answers no longer count" in scene.story.said(scene.ops)[-1]
+
+
 async def test_whoever_comes_later_may_answer_and_is_shown_as_such(scene: Scene) -> None:
     await scene.raised()
     gus = await scene.story.member("gus", Role.OFFICER, agency="USCG")

@@ -116,3 +116,12 @@ async def test_an_alert_that_was_changed_meanwhile_is_not_changed_again(scene: S
         assert await tx.alerts.change(seen, headline="One")
         assert not await tx.alerts.change(seen, headline="Two")
     assert (await scene.alert()).headline == "One"
+
+
+@pytest.mark.parametrize("verb", ["cancel", "clear"])
+async def test_the_reason_of_an_end_has_a_length(scene: Scene, verb: str) -> None:
+    await scene.raised()
+    refused = await scene.anna.says(scene.ops, f'!alert {verb} A-1 "{"wrong " * 100}"')
+    assert "The reason has 599 characters" in refused
+    await scene.anna.says(scene.ops, refused.split("\n")[-1])
+    assert len((await scene.alert()).closed_reason or "") == 200

@@ -234,6 +234,25 @@ async def test_an_alert_that_ended_while_the_bot_was_down_asks_nobody_any_more(s
     assert "CBP, OPP never answered" in scene.story.said(scene.ops)[-1]
 
 
+@pytest.mark.parametrize("policy", ["none", "any"])
+async def test_an_alert_that_asks_nobody_is_not_looked_at_each_second(scene: Scene, policy: str) -> None:
+    await scene.raised(f"{CLOSED} ack={policy}")
+    await scene.cho.says(scene.ops, "!ack A-1")
+    await scene.story.pass_time(hours=1)
+    async with scene.story.database.transaction() as tx:
+        assert await tx.alerts.with_deadline_by(scene.story.clock.at) == []
+
+
+async def test_who_takes_an_answer_to_any_back_leaves_the_others_their_deadline(scene: Scene) -> None:
+    await scene.raised(f"{CLOSED} ack=any")
+    await scene.cho.says(scene.ops, "!ack A-1")
+    await scene.cho.says(scene.ops, "!ack A-1 unable")
+    await scene.story.pass_time(minutes=9)
+    assert asked_again(scene, scene.ops) == []
+    await scene.story.pass_time(minutes=2)
+    assert "No answer yet from OPP" in asked_again(scene, scene.ops)[0]
+
+
 async def test_every_rung_is_on_record(scene: Scene) -> None:
     await scene.raised()
     await scene.opal.says(scene.ops, "!ack A-1")

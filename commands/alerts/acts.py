@@ -1,14 +1,33 @@
 """What the commands of alerts have in common: whom to ring, what to write down."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
+from bot.kernel.errors import NotUnderstood
+from bot.kernel.language import t
 from bot.kernel.vocabulary import Call
-from commands.alerts.views import View, present
+from commands.alerts.rules import rested, resumed
+from commands.alerts.views import View, present, view_of
 from storage.alerts import Alert, Answered
 from storage.members import Member
 from storage.rooms import Room
 from storage.transaction import Transaction
 from storage.transitions import Transition
+
+LONGEST_REASON = 200
+
+
+def checked_reason(typed: str | None, argument: str) -> str | None:
+    """A reason in one line, None without words; NotUnderstood if it is too long."""
+    said = " ".join(typed.split()) if typed else ""
+    if len(said) <= LONGEST_REASON:
+        return said or None
+    raise NotUnderstood(
+        t("The reason has {count} characters.", count=len(said)),
+        argument=argument,
+        allowed=t("It takes up to {count} characters, in quotes.", count=LONGEST_REASON),
+        instead=f'"{said[:LONGEST_REASON].rstrip()}"',
+    )
 
 
 async def rung_in(tx: Transaction, view: View, room: Room) -> tuple[str, ...]:
@@ -39,3 +58,15 @@ async def note(call: Call, alert: Alert, before: str | None, after: str, reason:
             alert.ref, before, after, call.now, call.who.user_id, call.device_id, reason, call.event_id
         )
     )
+
+
+async def reckoned(tx: Transaction, before: View, now: datetime) -> View:
+    """The alert after answers changed: who owes none any more has no deadline, who owes one again has one."""
+    alert, after = before.alert, await view_of(tx, before.alert)
+    unasked = [each.asked for each in after.board if each.asked is not None and each.answer is None]
+    freed = [rested(each) for each in unasked if each.agency in set(before.silent) - set(after.silent)]
+    owing = [each for each in unasked if each.agency in set(after.silent) - set(before.silent)]
+    if not freed and not owing:
+        return after
+    await tx.alerts.ask(alert.number, [*freed, *(resumed(each, alert.patience, now) for each in owing)])
+    return await view_of(tx, alert)

@@ -19,6 +19,7 @@ from bot.kernel.vocabulary import (
     Said,
     holds,
 )
+from commands.alerts.acts import checked_reason, reckoned
 from commands.alerts.capability import alerts
 from commands.alerts.cards import ANSWERS, standing_card, title
 from commands.alerts.rules import (
@@ -27,16 +28,14 @@ from commands.alerts.rules import (
     WITHDRAWN,
     Answer,
     Severity,
+    is_refused,
     is_settled,
     may_answer_unsigned,
-    resumed,
-    silent,
 )
 from commands.alerts.views import View, held_open, is_shown_here, may_read, number_of, said_to_author, view_of
 from storage.alerts import ACTIVE, Alert, Answered
 from storage.transitions import Transition
 
-LONGEST_REASON = 200
 TICK = "✅"
 _ONCE = timedelta(days=366)  # longer than any alert can be open
 
@@ -80,7 +79,7 @@ async def acknowledge(
         agency=call.who.agency,
         user_id=call.who.user_id,
         answer=answer.value,
-        reason=_checked_reason(why),
+        reason=checked_reason(why, "why"),
         signed=True,
         at=call.now,
         event_id=call.event_id,
@@ -88,7 +87,7 @@ async def acknowledge(
     await call.tx.alerts.answer(found.number, answered)
     await _note_answer(call, before, answered)
     await call.tx.alerts.change(found)
-    after = await view_of(call.tx, found)
+    after = await reckoned(call.tx, before, call.now)
     said = Post(card(await _on_record(call, after, answered)), about=found.ref)
     return [said, Board(found.ref, standing_card(after)), *await _news(call, before, after, answered)]
 
@@ -105,18 +104,6 @@ async def _only_one(call: Call) -> Ref:
         t("{count} alerts are active here: say which one.", count=len(open_ones)),
         allowed=t("Choose one of: {choices}.", choices=tuple(title(each) for each in open_ones)),
         example=f"!ack {open_ones[0].ref}",
-    )
-
-
-def _checked_reason(why: str | None) -> str | None:
-    said = " ".join(why.split()) if why else ""
-    if len(said) <= LONGEST_REASON:
-        return said or None
-    raise NotUnderstood(
-        t("The reason has {count} characters.", count=len(said)),
-        argument="why",
-        allowed=t("It takes up to {count} characters, in quotes.", count=LONGEST_REASON),
-        instead=f'"{said[:LONGEST_REASON].rstrip()}"',
     )
 
 
@@ -158,6 +145,8 @@ async def _news(call: Call | Reaction, before: View, after: View, answered: Answ
         rows.append(line(f"{after.alert.ref}: ", said, " · ", after.name(answered.user_id), *reason))
     if is_settled(after.alert, after.board) and not is_settled(before.alert, before.board):
         rows.append(line(_all_answered(after)))
+    if is_refused(after.alert, after.board):
+        rows.append(line(t("{ref}: no agency can. Call them.", ref=after.alert.ref)))
     if not rows or call.who.user_id == after.alert.author:
         return []
     post = Post(card(rows), about=after.alert.ref, priority=after.priority)
@@ -247,7 +236,7 @@ async def _answer_unsigned(reaction: Reaction, alert: Alert) -> Sequence[Said]:
     await reaction.tx.alerts.answer(alert.number, answered)
     await _note_reaction(reaction, alert, SILENT, Answer.ACK.value)
     await reaction.tx.alerts.change(alert)
-    after = await view_of(reaction.tx, alert)
+    after = await reckoned(reaction.tx, before, reaction.now)
     if after.board == before.board:
         return []
     news = await _news(reaction, before, after, answered)
@@ -262,15 +251,11 @@ async def _withdraw(reaction: Reaction, alert: Alert) -> Sequence[Said]:
     ):
         return []
     await _note_reaction(reaction, alert, Answer.ACK.value, WITHDRAWN)
-    after = await view_of(reaction.tx, alert)
+    after = await reckoned(reaction.tx, before, reaction.now)
     if after.board == before.board:
         return []
-    owing = [each for each in silent(alert, after.board) if each.agency not in before.silent]
-    await reaction.tx.alerts.ask(
-        alert.number, [resumed(each.asked, reaction.now) for each in owing if each.asked is not None]
-    )
     await reaction.tx.alerts.change(alert)
-    return [Board(alert.ref, standing_card(await view_of(reaction.tx, alert)))]
+    return [Board(alert.ref, standing_card(after))]
 
 
 async def _note_reaction(reaction: Reaction, alert: Alert, before: str, after: str) -> None:

@@ -16,6 +16,7 @@ from commands.alerts.rules import (
     Rung,
     Severity,
     Stand,
+    is_refused,
     is_settled,
 )
 from commands.alerts.views import View
@@ -77,6 +78,8 @@ def _what_to_do(view: View) -> Line:
         return line(t("No answer is asked for."))
     if not any(each.agency != alert.agency for each in view.board):
         return line(t("No other agency is in these rooms: nobody is asked."))
+    if is_refused(alert, view.board):
+        return line(t("No agency can: call them."))
     if is_settled(alert, view.board):
         if alert.policy == AckPolicy.ANY.value:
             return line(t("It is answered: no other agency need answer."))

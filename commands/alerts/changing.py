@@ -6,12 +6,13 @@ from bot.kernel.card import Card, Strong, card, line
 from bot.kernel.errors import Conflict, NotAllowed
 from bot.kernel.language import Text, t
 from bot.kernel.vocabulary import AlertRef, Board, Call, Example, Post, Quoted, Role, Said
-from commands.alerts.acts import note, rung_in, speak
+from commands.alerts.acts import checked_reason, note, rung_in, speak
 from commands.alerts.capability import alerts
 from commands.alerts.cards import answer_by, lost_rooms, standing_card
 from commands.alerts.raising import checked_headline
 from commands.alerts.rules import (
     UPDATED,
+    AckPolicy,
     Severity,
     asked_anew,
     expires_at,
@@ -85,7 +86,8 @@ async def _asked_anew(call: Call, alert: Alert, headline: str) -> View:
     there = {each.agency for each in await present(call.tx, await call.tx.alerts.rooms(alert.number))}
     agencies = sorted(before | there | {call.who.agency})
     await call.tx.alerts.ask(
-        alert.number, [asked_anew(agency, alert.patience, call.now) for agency in agencies]
+        alert.number,
+        [asked_anew(agency, alert.patience, call.now, AckPolicy(alert.policy)) for agency in agencies],
     )
     await speak(call, new, UPDATED)
     await note(call, alert, ACTIVE, UPDATED)
@@ -153,7 +155,7 @@ async def cancel_alert(call: Call, alert: AlertRef, reason: Quoted) -> list[Said
     """Take back an alert that was wrong. It ends; nobody is asked any more. What is over, clear instead."""
     found = await held_open(call, alert)
     _check_may_change(call, found, f'!ack {found.ref} decline "…"')
-    view = await _closed(call, found, CANCELLED, reason)
+    view = await _closed(call, found, CANCELLED, checked_reason(reason, "reason"))
     said = t("{ref} is CANCELLED: it was wrong. {headline}", ref=found.ref, headline=found.headline)
     return [Board(found.ref, standing_card(view)), *await _ended(call, view, said)]
 
@@ -181,13 +183,12 @@ async def clear_alert(call: Call, alert: AlertRef, remark: Quoted | None = None)
     """Say that an alert is over: all clear. It ends; nobody is asked any more."""
     found = await held_open(call, alert)
     _check_may_change(call, found, f"!ack {found.ref}")
-    view = await _closed(call, found, ALL_CLEAR, remark)
+    view = await _closed(call, found, ALL_CLEAR, checked_reason(remark, "remark"))
     said = t("{ref} ALL CLEAR: it is over. {headline}", ref=found.ref, headline=found.headline)
     return [Board(found.ref, standing_card(view)), *await _ended(call, view, said)]
 
 
-async def _closed(call: Call, alert: Alert, state: str, typed: str | None) -> View:
-    reason = " ".join(typed.split()) if typed else None
+async def _closed(call: Call, alert: Alert, state: str, reason: str | None) -> View:
     await note(call, alert, ACTIVE, state, reason)
     return await _changed(
         call, alert, state=state, closed_at=call.now, closed_by=call.who.user_id, closed_reason=reason

@@ -195,7 +195,7 @@ async def _record(
     )
     room_ids = [room.room_id for room in rooms]
     there = {member.agency for member in await present(call.tx, room_ids)}
-    asked = [asked_anew(agency, patience, call.now) for agency in sorted(there | {call.who.agency})]
+    asked = [asked_anew(each, patience, call.now, ack) for each in sorted(there | {call.who.agency})]
     await call.tx.alerts.add(alert, room_ids, asked)
     await speak(call, alert, RAISED)
     await note(call, alert, None, ACTIVE)

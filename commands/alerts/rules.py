@@ -153,19 +153,33 @@ def counting(answers: Sequence[Answered], agency: str) -> Answered | None:
 def silent(alert: Alert, board: Sequence[Stand]) -> list[Stand]:
     """The agencies that still owe an answer: none if none is wanted, or if one was and it is there."""
     policy = AckPolicy(alert.policy)
-    if policy is AckPolicy.NONE or (policy is AckPolicy.ANY and _is_taken(board)):
+    if policy is AckPolicy.NONE or (policy is AckPolicy.ANY and _is_taken(alert, board)):
         return []
     return [each for each in board if each.asked is not None and each.answer is None]
 
 
-def _is_taken(board: Sequence[Stand]) -> bool:
-    return any(each.answer is not None and each.answer.answer in TAKEN for each in board)
+def _others(alert: Alert, board: Sequence[Stand]) -> list[Stand]:
+    """All but the agency that asks: it cannot answer itself."""
+    return [each for each in board if each.agency != alert.agency]
+
+
+def _is_taken(alert: Alert, board: Sequence[Stand]) -> bool:
+    return any(each.answer is not None and each.answer.answer in TAKEN for each in _others(alert, board))
 
 
 def is_settled(alert: Alert, board: Sequence[Stand]) -> bool:
-    """Whether others were asked, and none of them owes an answer any more."""
-    others = [each for each in board if each.agency != alert.agency]
-    return alert.policy != AckPolicy.NONE.value and bool(others) and not silent(alert, board)
+    """Whether others were asked and have answered: each of them or, with `any`, one that takes it on."""
+    if alert.policy == AckPolicy.ANY.value:
+        return _is_taken(alert, board)
+    asks = alert.policy != AckPolicy.NONE.value and bool(_others(alert, board))
+    return asks and not silent(alert, board)
+
+
+def is_refused(alert: Alert, board: Sequence[Stand]) -> bool:
+    """Whether one agency was to take it on, and each of those asked has said that it does not."""
+    others = _others(alert, board)
+    is_open = alert.policy == AckPolicy.ANY.value and not _is_taken(alert, board)
+    return is_open and bool(others) and not silent(alert, board)
 
 
 def due(alert: Alert, board: Sequence[Stand], now: datetime) -> list[Asked]:
@@ -189,15 +203,25 @@ def climbed(asked: Asked, patience: timedelta, now: datetime, *, reached: bool) 
     return replace(asked, rung=rung, due_at=next_deadline(patience, rung, now) if reached else now)
 
 
-def resumed(asked: Asked, now: datetime) -> Asked:
+def rested(asked: Asked) -> Asked:
+    """Off the ladder, where it stands: nothing is owed, so nothing falls due."""
+    return replace(asked, due_at=None)
+
+
+def resumed(asked: Asked, patience: timedelta, now: datetime) -> Asked:
     """On the ladder again, where it was, after an answer was taken back; with a minute to give another."""
-    deadline = max(asked.due_at or now, now + SHORTEST_WAIT)
-    return replace(asked, rung=min(asked.rung, len(LADDER) - 1), due_at=deadline)
+    rung = min(asked.rung, len(LADDER) - 1)
+    # Off the ladder the deadline was forgotten: the first one can be told again, later ones cannot.
+    due_at = asked.due_at or (next_deadline(patience, 0, asked.asked_at) if rung == 0 else now)
+    return replace(asked, rung=rung, due_at=max(due_at, now + SHORTEST_WAIT))
 
 
-def asked_anew(agency: str, patience: timedelta, now: datetime) -> Asked:
-    """An agency at the foot of the ladder."""
-    return Asked(agency, asked_at=now, rung=0, due_at=next_deadline(patience, 0, now))
+def asked_anew(
+    agency: str, patience: timedelta, now: datetime, policy: AckPolicy = AckPolicy.EACH_AGENCY
+) -> Asked:
+    """An agency at the foot of the ladder; off it where nobody is asked."""
+    asked = Asked(agency, asked_at=now, rung=0, due_at=next_deadline(patience, 0, now))
+    return rested(asked) if policy is AckPolicy.NONE else asked
 
 
 def expires_at(severity: Severity, patience: timedelta, now: datetime) -> datetime:
@@ -224,10 +248,13 @@ def may_answer_unsigned(severity: Severity) -> bool:
 
 
 def folded(headline: str) -> str:
-    """A headline without what does not change its meaning: case, width, spaces and punctuation."""
+    """A headline without what does not change its meaning: case, width, spaces and punctuation.
+
+    Signs (`<`, `+`, 🔥) mean something and stay; a headline of nothing but punctuation stays as it is.
+    """
     plain = unicodedata.normalize("NFKC", headline).casefold()
-    words = "".join(letter if letter.isalnum() else " " for letter in plain)
-    return " ".join(words.split())
+    words = "".join(" " if unicodedata.category(each)[0] in "PZ" else each for each in plain)
+    return " ".join(words.split()) or headline.strip()
 
 
 def same_as(
