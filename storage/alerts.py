@@ -251,8 +251,8 @@ class Alerts:
         """Add an answer; earlier ones stay as history."""
         await self._connection.execute(alert_answers.insert().values(alert=number, **vars(answered)))
 
-    async def withdraw(self, number: int, event_id: str, user_id: str, now: datetime) -> bool:
-        """Take back the unsigned answer that this person's reaction gave; False if there is none."""
+    async def withdraw(self, number: int, event_id: str, user_id: str, now: datetime) -> str | None:
+        """Take back the unsigned answer of this person's reaction; for which agency it was, None without."""
         statement = (
             update(alert_answers)
             .where(
@@ -263,8 +263,10 @@ class Alerts:
                 alert_answers.c.withdrawn_at.is_(None),
             )
             .values(withdrawn_at=now)
+            .returning(alert_answers.c.agency)
         )
-        return bool((await self._connection.execute(statement)).rowcount)
+        agency: str | None = (await self._connection.execute(statement)).scalar_one_or_none()
+        return agency
 
     async def _one(self, query: Select[Any]) -> Alert | None:
         row = (await self._connection.execute(query)).one_or_none()

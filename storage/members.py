@@ -194,8 +194,13 @@ class Members:
         )
         return list(dict.fromkeys((await self._connection.execute(query)).scalars()))
 
-    async def holders(self, role: str, now: datetime, agency: str | None = None) -> list[Member]:
-        """Active members with a grant of `role` in force, of one agency or of all."""
+    async def holders(
+        self, role: str, now: datetime, agency: str | None = None, room_id: str | None = None
+    ) -> list[Member]:
+        """Active members with a grant of `role` in force, for one agency or whichever, by user id.
+
+        It is one that counts everywhere; with `room_id` one that counts in that room alone.
+        """
         query = (
             select(*_MEMBER)
             .where(
@@ -204,6 +209,7 @@ class Members:
                     select(grants.c.user_id).where(
                         grants.c.role == role,
                         *_in_force(now),
+                        grants.c.room_id == room_id,
                         *((grants.c.agency == agency,) if agency else ()),
                     )
                 ),

@@ -112,10 +112,17 @@ class Rooms:
         return [room for room in await self.all() if room.served and tag in room.tags]
 
     async def direct(self, user_id: str) -> Room | None:
-        """The direct room with this person, where the bot is still in it."""
-        query = select(*_ROOM).where(rooms.c.direct_with == user_id, rooms.c.joined).limit(1)
-        row = (await self._connection.execute(query)).one_or_none()
+        """The direct room with this person, where the bot is still in it and nobody else is."""
+        others = select(room_members.c.user_id).where(
+            room_members.c.room_id == rooms.c.room_id, room_members.c.user_id != user_id
+        )
+        query = select(*_ROOM).where(rooms.c.direct_with == user_id, rooms.c.joined, ~others.exists())
+        row = (await self._connection.execute(query.limit(1))).one_or_none()
         return _room(tuple(row)) if row else None
+
+    async def is_private(self, room: Room, user_id: str) -> bool:
+        """Whether nobody else reads what is said there: it is the direct room of this person, alone in it."""
+        return room.direct_with == user_id and set(await self.present(room.room_id)) <= {user_id}
 
     async def join(self, room_id: str, direct_with: str | None = None) -> None:
         """The bot is in this room (again); a direct room with a person is kept as such."""
@@ -154,13 +161,19 @@ class Rooms:
         await self._connection.execute(gone)
 
     async def settle(self, room_id: str, user_ids: Iterable[str]) -> None:
-        """Exactly these people, and the bot, are joined to this room: the whole list, as a sync gives it."""
+        """Exactly these people, and the bot, are joined to this room: the whole list, as a sync gives it.
+
+        A direct room that somebody else comes into is one no more, also when they have left it again.
+        """
         wanted, known = set(user_ids), set(await self.present(room_id))
         for user_id in sorted(known - wanted):
             await self.depart(room_id, user_id)
         if wanted - known:
             rows = [{"room_id": room_id, "user_id": user_id} for user_id in sorted(wanted - known)]
             await self._connection.execute(room_members.insert(), rows)
+        room = await self.find(room_id)
+        if room is not None and room.direct_with and wanted - {room.direct_with}:
+            await self.change(room_id, direct_with=None)
 
     async def change(self, room_id: str, **values: object) -> bool:
         """Set columns of the room; False if it is not known."""

@@ -54,6 +54,37 @@ async def test_an_alert_can_be_raised_from_a_direct_room_but_only_to_somewhere(s
     assert "Sent to 1 room: sea." in await scene.anna.says(direct, refused.split("\n")[-1])
 
 
+@pytest.mark.parametrize(
+    ("typed", "mended"),
+    [
+        ('tandem: alert severe "Bridge closed"', '!alert severe "Bridge closed" to=marine'),
+        ("!alert severe\nBridge closed", "!alert severe to=marine\nBridge closed"),
+        ("!alert severe Bridge closed", "!alert severe Bridge closed to=marine"),
+        ('!alert severe "Gas leak" to=nowhere', '!alert severe "Gas leak" to=marine'),
+    ],
+)
+async def test_what_is_missing_is_added_to_the_line_as_it_was_typed(
+    scene: Scene, typed: str, mended: str
+) -> None:
+    direct = scene.story.direct_room(scene.anna)
+    refused = await scene.anna.says(direct, typed)
+    assert refused.endswith(f"Nothing was changed. Try:\n{mended}")
+    assert "Sent to 1 room: sea." in await scene.anna.says(direct, mended)
+
+
+async def test_tags_are_found_as_they_were_given(scene: Scene) -> None:
+    await scene.root.says(scene.ops, "!room policy tags=réseau,ops")
+    await scene.anna.says(scene.sea, '!alert severe "Bridge closed" to=réseau')
+    await scene.anna.says(scene.sea, '!alert severe "Ferry lost" to=#ops')
+    assert sum(each.rings for each in scene.story.said(scene.ops)) == 2
+
+
+async def test_where_nothing_is_active_there_is_a_list_to_look_at(scene: Scene) -> None:
+    refused = await scene.anna.says(scene.ops, "!ack")
+    assert refused.endswith("!alert list")
+    assert await scene.anna.says(scene.ops, "!alert list") == "No alert is active here."
+
+
 async def test_only_agencies_with_someone_in_the_rooms_are_asked(scene: Scene) -> None:
     await scene.anna.says(scene.ops, '!alert severe "Vessel adrift" to=marine')
     card = scene.story.said(scene.sea)[0]
@@ -75,7 +106,8 @@ async def test_in_a_room_with_nobody_else_the_card_says_that_nobody_is_asked(sce
         ('!alert severe ""', "headline is empty", '!alert severe "Bridge closed"'),
         (f'!alert severe "{"ice " * 41}"', "The headline has 163 characters", "ice ice"),
         (f"{CLOSED} to=opz", "No room has the tag opz", f"{CLOSED} to=ops"),
-        (f"{CLOSED} to=nowhere", "Tags: marine (1 room), ops (2 rooms).", CLOSED),
+        (f"{CLOSED} to=nowhere", "Tags: marine (1 room), ops (2 rooms).", f"{CLOSED} to=marine"),
+        (f"{CLOSED} to=ops,nowhere", "No room has the tag nowhere", f"{CLOSED} to=ops,marine"),
         (f"{CLOSED} in=30s", "A deadline is 1 min to 24 h away", f"{CLOSED} in=10m"),
         (f"{CLOSED} in=25h", "A deadline is 1 min to 24 h away", f"{CLOSED} in=10m"),
         (f"{CLOSED} in=-5m", "in is a length of time", f"{CLOSED} in=2m"),
@@ -98,7 +130,8 @@ async def test_the_same_headline_within_ten_minutes_is_refused_with_the_update(s
     await scene.raised()
     refused = await scene.anna.says(scene.ops, '!alert severe "bridge  CLOSED!"')
     assert "A-1 looks the same: Bridge closed." in refused
-    assert refused.endswith('!alert update A-1 "bridge CLOSED!"')
+    assert refused.endswith("!alert who A-1")
+    assert "CBP silent" in await scene.anna.says(scene.ops, refused.split("\n")[-1])
     await scene.story.pass_time(minutes=10, seconds=1)
     assert "A-2 SEVERE" in await scene.anna.says(scene.ops, CLOSED)
 

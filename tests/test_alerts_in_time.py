@@ -220,6 +220,8 @@ async def test_what_nobody_closes_ends_by_itself_and_says_who_never_answered(
     assert (await scene.alert()).state == "active"
     await down_for(scene, seconds=1)
     assert (await scene.alert()).state == "expired"
+    (ended,) = [each for each in await scene.story.audit() if each.action == "alert.expire"]
+    assert (ended.type, ended.object, ended.agency) == ("job", "A-1", "RCMP")
     assert scene.card(scene.ops).startswith(f"⌛ A-1 EXPIRED: Bridge closed\nIt was {severity.upper()}.")
     told = scene.story.said(scene.ops)[-1]
     assert "CBP never answered. Raise it again if it is not over." in told
@@ -259,6 +261,10 @@ async def test_every_rung_is_on_record(scene: Scene) -> None:
     await scene.story.pass_time(minutes=20)
     steps = [each.to_state for each in await scene.history("A-1/CBP")]
     assert steps == ["rooms", "supervisors", "author"]
+    audited = [each for each in await scene.story.audit() if each.type == "job"]
+    assert [(each.action, each.object, each.agency, each.reason_code) for each in audited] == [
+        ("alert.escalate", "A-1", "CBP", step) for step in steps
+    ]
     shown = await scene.anna.says(scene.ops, "!alert show A-1")
     assert "CBP: asked again in the rooms" in shown + await scene.anna.says(scene.ops, "!more")
 

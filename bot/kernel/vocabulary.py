@@ -116,10 +116,29 @@ class Call:
         return any(holds(self.grants, role, self.room.room_id) for role in roles)
 
 
+def agencies_with(grants: Sequence[Grant], role: Role, room_id: str | None) -> tuple[str, ...]:
+    """The agencies for which grants in force give `role` in a room, each once, by code.
+
+    A role counts itself or by one that implies it; a grant for one room counts only there.
+    """
+    here = [(Role(grant.role), grant.agency) for grant in grants if grant.room_id in (None, room_id)]
+    given = {agency for each, agency in here if role is each or role in IMPLIED.get(each, frozenset())}
+    return tuple(sorted(given))
+
+
 def holds(grants: Sequence[Grant], role: Role, room_id: str | None) -> bool:
-    """Whether grants in force give `role` in a room; a grant for one room counts only there."""
-    here = (Role(grant.role) for grant in grants if grant.room_id in (None, room_id))
-    return any(role is each or role in IMPLIED.get(each, frozenset()) for each in here)
+    """Whether grants in force give `role` in a room, for whichever agency."""
+    return bool(agencies_with(grants, role, room_id))
+
+
+def speaks_for(home: str, held: Sequence[str], named: str | None = None) -> str | None:
+    """The agency for which a member speaks who holds a role for these; None: she has to name another one.
+
+    Without a name it is her own agency, or the only one that there is.
+    """
+    if named is not None:
+        return named if named in held else None
+    return home if home in held else held[0] if len(held) == 1 else None
 
 
 @dataclass(frozen=True)

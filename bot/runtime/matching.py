@@ -64,6 +64,9 @@ class Match:
         return Parsed(self.command, self.typed.original, *self._bound(grammar_), self.spans)
 
     def _complete(self, grammar_: tuple[Parameter, ...]) -> None:
+        for each in grammar_:
+            if each.keyword:  # a handler may ask for what was left out: it goes to the end of the line
+                self.spans.setdefault(each.name, (self.typed.end, self.typed.end))
         refused = {error.argument for error in self.wrong}
         for each in grammar_:
             if each.required and each.name not in self.values and each.name not in refused:

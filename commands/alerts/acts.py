@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from bot.kernel.errors import NotUnderstood
+from bot.kernel.errors import NotAllowed, NotUnderstood
 from bot.kernel.language import t
-from bot.kernel.vocabulary import Call
+from bot.kernel.vocabulary import Call, Role, agencies_with, speaks_for
 from commands.alerts.rules import rested, resumed
 from commands.alerts.views import View, present, view_of
 from storage.alerts import Alert, Answered
@@ -15,6 +15,22 @@ from storage.transaction import Transaction
 from storage.transitions import Transition
 
 LONGEST_REASON = 200
+
+
+def agency_of(call: Call, role: Role, named: str | None) -> str:
+    """The agency for which the caller speaks in this role here; BotError if she has to say which."""
+    held = agencies_with(call.grants, role, call.room.room_id)
+    meant = named and named.strip().upper()
+    agency = speaks_for(call.who.agency, held, meant)
+    if agency is not None:
+        return agency
+    allowed = t("You may speak for {agencies}.", agencies=held)
+    if meant:
+        own = speaks_for(call.who.agency, held) or held[0]
+        said = t("You may not speak for {agency} here.", agency=meant)
+        raise NotAllowed(said, argument="for_", allowed=allowed, instead=own)
+    said = t("You are {role} for several agencies: say for which one.", role=role)
+    raise NotUnderstood(said, argument="for_", allowed=allowed, instead=f"for={held[0]}")
 
 
 def checked_reason(typed: str | None, argument: str) -> str | None:
@@ -37,10 +53,10 @@ async def rung_in(tx: Transaction, view: View, room: Room) -> tuple[str, ...]:
 
 
 async def speak(call: Call, alert: Alert, word: str) -> None:
-    """Who speaks has answered: her agency's word stands on the board."""
+    """The agency of the alert has spoken, not answered: its word stands on the board."""
     spoken = Answered(
         round=alert.round,
-        agency=call.who.agency,
+        agency=alert.agency,
         user_id=call.who.user_id,
         answer=word,
         reason=None,

@@ -17,9 +17,10 @@ from bot.kernel.vocabulary import (
     Ref,
     Role,
     Said,
-    holds,
+    agencies_with,
+    speaks_for,
 )
-from commands.alerts.acts import checked_reason, reckoned
+from commands.alerts.acts import agency_of, checked_reason, reckoned
 from commands.alerts.capability import alerts
 from commands.alerts.cards import ANSWERS, standing_card, title
 from commands.alerts.rules import (
@@ -44,7 +45,7 @@ _ONCE = timedelta(days=366)  # longer than any alert can be open
     "ack",
     role=Role.OFFICER,
     french=["accuser"],
-    names={"alert": "alerte", "answer": "réponse", "why": "motif"},
+    names={"alert": "alerte", "answer": "réponse", "why": "motif", "for_": "pour"},
     examples=[
         Example(
             "!ack A-1", given=('!alert severe "Bridge closed"',), answers="A-1: your answer is on record"
@@ -54,6 +55,17 @@ _ONCE = timedelta(days=366)  # longer than any alert can be open
             '!ack A-1 unable "no boat before noon"',
             given=('!alert severe "Vessel adrift"',),
             answers="unable",
+        ),
+        Example(
+            "!ack A-1 for=RCMP",
+            given=('!alert severe "Bridge closed"',),
+            answers="A-1: your answer is on record: RCMP",
+        ),
+        Example(
+            "!ack A-1 for=CBP",
+            given=('!alert severe "Bridge closed"',),
+            answers="You may not speak for CBP here",
+            refused=True,
         ),
         Example("!ack A-99", answers="There is no alert A-99", refused=True),
         Example("!ack", answers="No alert is active here", refused=True),
@@ -66,24 +78,21 @@ _ONCE = timedelta(days=366)  # longer than any alert can be open
     ],
 )
 async def acknowledge(
-    call: Call, alert: AlertRef | None = None, answer: Answer = Answer.ACK, why: Quoted | None = None
+    call: Call,
+    alert: AlertRef | None = None,
+    answer: Answer = Answer.ACK,
+    why: Quoted | None = None,
+    *,
+    for_: str | None = None,
 ) -> list[Said]:
     """Answer an alert for your agency: ack, accept, help, unable or decline, and why if you like.
 
-    You may answer again; the last answer counts and the earlier ones stay on record.
+    You may answer again; the last answer counts and the earlier ones stay on record. With a role for another
+    agency you may answer for that one: `for=OPP`.
     """
     found = await held_open(call, alert or await _only_one(call))
     before = await view_of(call.tx, found)
-    answered = Answered(
-        round=found.round,
-        agency=call.who.agency,
-        user_id=call.who.user_id,
-        answer=answer.value,
-        reason=checked_reason(why, "why"),
-        signed=True,
-        at=call.now,
-        event_id=call.event_id,
-    )
+    answered = _answered(call, found, answer, checked_reason(why, "why"), for_)
     await call.tx.alerts.answer(found.number, answered)
     await _note_answer(call, before, answered)
     await call.tx.alerts.change(found)
@@ -92,13 +101,26 @@ async def acknowledge(
     return [said, Board(found.ref, standing_card(after)), *await _news(call, before, after, answered)]
 
 
+def _answered(call: Call, alert: Alert, answer: Answer, why: str | None, named: str | None) -> Answered:
+    return Answered(
+        round=alert.round,
+        agency=agency_of(call, Role.OFFICER, named),
+        user_id=call.who.user_id,
+        answer=answer.value,
+        reason=why,
+        signed=True,
+        at=call.now,
+        event_id=call.event_id,
+    )
+
+
 async def _only_one(call: Call) -> Ref:
     open_ones = [each for each in await call.tx.alerts.active() if await is_shown_here(call, each)]
     if len(open_ones) == 1:
         return Ref(open_ones[0].ref)
     if not open_ones:
         raise NotFound(
-            t("No alert is active here."), allowed=t("Give the number of an alert."), example="!ack A-1"
+            t("No alert is active here."), allowed=t("Give the number of an alert."), example="!alert list"
         )
     raise NotUnderstood(
         t("{count} alerts are active here: say which one.", count=len(open_ones)),
@@ -170,25 +192,30 @@ async def react(reaction: Reaction) -> Sequence[Said]:
     if reaction.key.removesuffix("\ufe0f") != TICK:
         return []
     alert = await reaction.tx.alerts.hold(number_of(reaction.about))
-    if alert is None or not await _may_answer(reaction, alert):
+    agencies = await _may_answer_for(reaction, alert) if alert else ()
+    if alert is None or not agencies:
         return []
     if reaction.removed:
         return await _withdraw(reaction, alert)
-    refusal = _why_not(reaction, alert)
-    if refusal is not None:
-        return await _remind(reaction, alert, refusal)
-    return await _answer_unsigned(reaction, alert)
+    agency = speaks_for(reaction.who.agency, agencies)
+    refusal = _why_not(reaction, alert, agency, agencies)
+    if refusal is None and agency is not None:
+        return await _answer_unsigned(reaction, alert, agency)
+    return await _remind(reaction, alert, refusal or ())
 
 
-async def _may_answer(reaction: Reaction, alert: Alert) -> bool:
+async def _may_answer_for(reaction: Reaction, alert: Alert) -> tuple[str, ...]:
+    """The agencies for which she may answer where she reacted; none if she may not know of the alert."""
     grants = await reaction.tx.members.grants(reaction.who.user_id, reaction.now)
-    is_officer = holds(grants, Role.OFFICER, reaction.room.room_id)
-    return is_officer and await may_read(reaction.tx, alert, reaction.who)
+    agencies = agencies_with(grants, Role.OFFICER, reaction.room.room_id)
+    return agencies if agencies and await may_read(reaction, alert, grants) else ()
 
 
-def _why_not(reaction: Reaction, alert: Alert) -> tuple[Text | ToType | str, ...] | None:
+def _why_not(
+    reaction: Reaction, alert: Alert, agency: str | None, agencies: Sequence[str]
+) -> tuple[Text | ToType | str, ...] | None:
     severity = Severity(alert.severity)
-    command = ToType(f"!ack {alert.ref}")
+    command = ToType(f"!ack {alert.ref}" if agency else f"!ack {alert.ref} for={agencies[0]}")
     if alert.state != ACTIVE:
         return (t("{ref} is closed: {tick} changes nothing.", ref=alert.ref, tick=TICK),)
     if not may_answer_unsigned(severity):
@@ -200,6 +227,8 @@ def _why_not(reaction: Reaction, alert: Alert) -> tuple[Text | ToType | str, ...
         return said, " ", command
     if not reaction.room.reactions:
         return t("{tick} is no answer in this room. Type", tick=TICK), " ", command
+    if agency is None:
+        return t("{tick} does not say for which agency. Type", tick=TICK), " ", command
     return None
 
 
@@ -221,11 +250,11 @@ async def _remind(
     ]
 
 
-async def _answer_unsigned(reaction: Reaction, alert: Alert) -> Sequence[Said]:
+async def _answer_unsigned(reaction: Reaction, alert: Alert, agency: str) -> Sequence[Said]:
     before = await view_of(reaction.tx, alert)
     answered = Answered(
         round=alert.round,
-        agency=reaction.who.agency,
+        agency=agency,
         user_id=reaction.who.user_id,
         answer=Answer.ACK.value,
         reason=None,
@@ -234,7 +263,7 @@ async def _answer_unsigned(reaction: Reaction, alert: Alert) -> Sequence[Said]:
         event_id=reaction.event_id,
     )
     await reaction.tx.alerts.answer(alert.number, answered)
-    await _note_reaction(reaction, alert, SILENT, Answer.ACK.value)
+    await _note_reaction(reaction, agency, SILENT, Answer.ACK.value)
     await reaction.tx.alerts.change(alert)
     after = await reckoned(reaction.tx, before, reaction.now)
     if after.board == before.board:
@@ -246,11 +275,14 @@ async def _answer_unsigned(reaction: Reaction, alert: Alert) -> Sequence[Said]:
 async def _withdraw(reaction: Reaction, alert: Alert) -> Sequence[Said]:
     """Take the answer back that this reaction gave. Whoever is silent now is on the ladder again."""
     before = await view_of(reaction.tx, alert)
-    if alert.state != ACTIVE or not await reaction.tx.alerts.withdraw(
-        alert.number, reaction.event_id, reaction.who.user_id, reaction.now
-    ):
+    if alert.state != ACTIVE:
         return []
-    await _note_reaction(reaction, alert, Answer.ACK.value, WITHDRAWN)
+    agency = await reaction.tx.alerts.withdraw(
+        alert.number, reaction.event_id, reaction.who.user_id, reaction.now
+    )
+    if agency is None:
+        return []
+    await _note_reaction(reaction, agency, Answer.ACK.value, WITHDRAWN)
     after = await reckoned(reaction.tx, before, reaction.now)
     if after.board == before.board:
         return []
@@ -258,10 +290,10 @@ async def _withdraw(reaction: Reaction, alert: Alert) -> Sequence[Said]:
     return [Board(alert.ref, standing_card(after))]
 
 
-async def _note_reaction(reaction: Reaction, alert: Alert, before: str, after: str) -> None:
+async def _note_reaction(reaction: Reaction, agency: str, before: str, after: str) -> None:
     await reaction.tx.transitions.add(
         Transition(
-            f"{alert.ref}/{reaction.who.agency}",
+            f"{reaction.about}/{agency}",
             before,
             after,
             reaction.now,

@@ -61,7 +61,7 @@ async def update_alert(call: Call, alert: AlertRef, headline: Quoted) -> list[Sa
 
 
 def _check_may_change(call: Call, alert: Alert, instead: str) -> None:
-    if may_change(alert, call.who, call.grants, call.room):
+    if may_change(call, alert):
         return
     raise NotAllowed(
         t("{ref} is an alert of {agency}.", ref=alert.ref, agency=alert.agency),
@@ -84,7 +84,7 @@ async def _asked_anew(call: Call, alert: Alert, headline: str) -> View:
     new = replace(alert, round=alert.round + 1)
     before = {each.agency for each in await call.tx.alerts.asked(alert.number)}
     there = {each.agency for each in await present(call.tx, await call.tx.alerts.rooms(alert.number))}
-    agencies = sorted(before | there | {call.who.agency})
+    agencies = sorted(before | there | {alert.agency})
     await call.tx.alerts.ask(
         alert.number,
         [asked_anew(agency, alert.patience, call.now, AckPolicy(alert.policy)) for agency in agencies],
@@ -197,6 +197,6 @@ async def _closed(call: Call, alert: Alert, state: str, reason: str | None) -> V
 
 async def _ended(call: Call, view: View, said: Text) -> list[Said]:
     alert = view.alert
-    by = t("{name}, {agency}", name=view.name(alert.closed_by), agency=call.who.agency)
+    by = t("{name}, {agency}", name=view.name(alert.closed_by), agency=alert.agency)
     reason = [f": {alert.closed_reason}"] if alert.closed_reason else []
     return await _told(call, view, card(line(Strong(said)), line(by, *reason)), ring=False)

@@ -1,6 +1,6 @@
 """What time does to alerts: silent agencies are told again, rung by rung; what nobody closed expires."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,7 +11,8 @@ from commands.alerts.capability import alerts
 from commands.alerts.cards import standing_card, title
 from commands.alerts.rules import LADDER, WITHOUT_SUPERVISOR, Rung, climbed, due, is_late
 from commands.alerts.views import View, present, said_to_author, view_of
-from storage.alerts import ACTIVE, EXPIRED, Asked
+from storage.alerts import ACTIVE, EXPIRED, Alert, Asked
+from storage.audit import Entry
 from storage.members import Member
 from storage.transitions import Transition
 
@@ -74,13 +75,14 @@ def _ring(view: View, shown: Card, room_id: str, people: Sequence[Member]) -> Po
 
 
 async def _tell_supervisors(tick: Tick, view: View, waiting: Sequence[Asked]) -> list[Said]:
-    """Write to each silent agency's supervisors; where there are none, to the author and the admins."""
+    """Tell each silent agency's supervisors; where there are none, the author and the admins."""
     posts: list[Said] = []
     for each in waiting:
         bosses = await tick.tx.members.holders(Role.SUPERVISOR.value, tick.now, each.agency)
-        shown = _to_supervisor(tick, view, each)
-        posts += [_direct(view, shown, boss) for boss in bosses]
-        if bosses:
+        told = [_direct(view, _to_supervisor(tick, view, each, boss), boss) for boss in bosses]
+        told += await _to_those_in_rooms(tick, view, each, {boss.user_id for boss in bosses})
+        posts += told
+        if told:
             await _climb(tick, view, each, Rung.SUPERVISORS.value)
         else:
             posts += await _say_unsupervised(tick, view, each)
@@ -88,16 +90,45 @@ async def _tell_supervisors(tick: Tick, view: View, waiting: Sequence[Asked]) ->
     return posts
 
 
-def _to_supervisor(tick: Tick, view: View, asked: Asked) -> Card:
+async def _to_those_in_rooms(tick: Tick, view: View, asked: Asked, told: Collection[str]) -> list[Post]:
+    """Ring supervisors of one room in that room: anywhere else they could not answer."""
+    posts = []
+    for room in view.rooms:
+        there = await tick.tx.rooms.present(room.room_id)
+        of_room = await tick.tx.members.holders(
+            Role.SUPERVISOR.value, tick.now, asked.agency, room_id=room.room_id
+        )
+        bosses = [each for each in of_room if each.user_id in there and each.user_id not in told]
+        if bosses:
+            posts.append(_ring(view, _to_supervisors_here(tick, view, asked, bosses), room.room_id, bosses))
+    return posts
+
+
+def _to_supervisors_here(tick: Tick, view: View, asked: Asked, bosses: Sequence[Member]) -> Card:
+    said = t(
+        "{agency} has not answered for {span}. Its supervisor here: {names}.",
+        agency=asked.agency,
+        span=tick.now - asked.asked_at,
+        names=tuple(each.name or each.user_id for each in bosses),
+    )
+    return _to_answer_for(tick, view, asked, said, ToType(f"!ack {view.alert.ref}"))
+
+
+def _to_supervisor(tick: Tick, view: View, asked: Asked, boss: Member) -> Card:
     said = t(
         "{agency} has not answered for {span}. You are its supervisor.",
         agency=asked.agency,
         span=tick.now - asked.asked_at,
     )
+    home = "" if boss.agency == asked.agency else f" for={asked.agency}"
+    return _to_answer_for(tick, view, asked, said, ToType(f"!ack {view.alert.ref}{home}"))
+
+
+def _to_answer_for(tick: Tick, view: View, asked: Asked, said: Text, command: ToType) -> Card:
     return card(
         line(Strong(title(view.alert))),
         line(said, *_late(tick, [asked])),
-        line(t("Have it answered, or answer for it:"), " ", ToType(f"!ack {view.alert.ref}")),
+        line(t("Have it answered, or answer for it:"), " ", command),
     )
 
 
@@ -146,6 +177,16 @@ async def _climb(tick: Tick, view: View, asked: Asked, step: str, *, reached: bo
     higher = climbed(asked, view.alert.patience, tick.now, reached=reached)
     await tick.tx.alerts.ask(view.alert.number, [higher])
     await tick.tx.transitions.add(Transition(f"{view.alert.ref}/{asked.agency}", "silent", step, tick.now))
+    await tick.tx.audit.add(
+        Entry(
+            tick.now,
+            "job",
+            "alert.escalate",
+            agency=asked.agency,
+            object=view.alert.ref,
+            reason_code=step,
+        )
+    )
 
 
 @alerts.job(every=timedelta(seconds=10))
@@ -158,13 +199,19 @@ async def expire(tick: Tick) -> Sequence[Said]:
             continue
         before = await view_of(tick.tx, alert)
         await tick.tx.alerts.change(alert, state=EXPIRED, closed_at=tick.now)
-        await tick.tx.transitions.add(Transition(alert.ref, ACTIVE, EXPIRED, tick.now))
+        await _note_end(tick, alert)
         after = await view_of(tick.tx, await tick.tx.alerts.find(number) or alert)
         said.append(Board(alert.ref, standing_card(after)))
         if before.silent:
             post = Post(_never_answered(after, before.silent), about=alert.ref, priority=after.priority)
             said += await said_to_author(tick.tx, after, post, tick.now)
     return said
+
+
+async def _note_end(tick: Tick, alert: Alert) -> None:
+    await tick.tx.transitions.add(Transition(alert.ref, ACTIVE, EXPIRED, tick.now))
+    entry = Entry(tick.now, "job", "alert.expire", agency=alert.agency, object=alert.ref)
+    await tick.tx.audit.add(entry)
 
 
 def _never_answered(view: View, agencies: tuple[str, ...]) -> Card:

@@ -1,14 +1,14 @@
 """Raise an alert: what is refused, which rooms it goes to, whom it asks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from bot.kernel.card import Strong, card, line
-from bot.kernel.errors import Conflict, NotFound, NotUnderstood
-from bot.kernel.language import Text, t, tn
+from bot.kernel.errors import Conflict, NotUnderstood
+from bot.kernel.language import t, tn
 from bot.kernel.vocabulary import Call, Example, Post, Quoted, Role, Said, Span
-from bot.kernel.words import nearest
-from commands.alerts.acts import note, rung_in, speak
+from commands.alerts.acts import agency_of, note, rung_in, speak
 from commands.alerts.capability import alerts
 from commands.alerts.cards import standing_card, title
 from commands.alerts.rules import (
@@ -24,6 +24,7 @@ from commands.alerts.rules import (
     same_as,
     shortened,
 )
+from commands.alerts.targets import names_of_rooms, targets
 from commands.alerts.views import View, present, view_of
 from storage.alerts import ACTIVE, Alert
 from storage.rooms import Room
@@ -33,7 +34,14 @@ from storage.rooms import Room
     "alert",
     role=Role.LIAISON,
     french=["alerte"],
-    names={"severity": "gravité", "headline": "titre", "to": "à", "ack": "accusé", "in_": "dans"},
+    names={
+        "severity": "gravité",
+        "headline": "titre",
+        "to": "à",
+        "ack": "accusé",
+        "in_": "dans",
+        "for_": "pour",
+    },
     examples=[
         Example('!alert severe "Bridge closed"', answers="A-1 SEVERE: Bridge closed"),
         Example('!alert minor "Radio test at noon" ack=none', answers="No answer is asked for."),
@@ -51,6 +59,9 @@ from storage.rooms import Room
             '!alert severe "Bridge closed" to=nowhere', answers="No room has the tag nowhere", refused=True
         ),
         Example(
+            '!alert severe "Bridge closed" for=CBP', answers="You may not speak for CBP here", refused=True
+        ),
+        Example(
             '!alert severe "bridge  CLOSED!"',
             given=('!alert severe "Bridge closed"',),
             answers="A-1 looks the same",
@@ -66,16 +77,19 @@ async def raise_alert(
     to: tuple[str, ...] = (),
     ack: AckPolicy = AckPolicy.EACH_AGENCY,
     in_: Span | None = None,
+    for_: str | None = None,
 ) -> list[Said]:
     """Raise an alert. It stays open until every agency in its rooms has answered.
 
-    Without `to` it goes to this room; `to=ops` or `to=ops,marine` to every room with that tag.
+    Without `to` it goes to this room; `to=ops` or `to=ops,marine` to every room with that tag. `for=OPP`
+    speaks for an agency that is not your own, if you have the role for it.
     """
     said = checked_headline(headline)
     patience = checked_patience(in_, severity)
-    rooms = await _targets(call, to)
-    await _check_not_said(call, said, rooms)
-    alert = await _record(call, severity, said, ack, patience, rooms)
+    agency = agency_of(call, Role.LIAISON, for_)
+    rooms = await targets(call, to, agency)
+    await _check_not_said(call, said, agency, rooms)
+    alert = await _record(call, _new(call, severity, said, agency, ack, patience), rooms)
     view = await view_of(call.tx, alert)
     answer = [] if rooms == [call.room] else [_where_it_went(view, rooms)]
     return [*await _cards(call, view), *answer]
@@ -111,52 +125,8 @@ def checked_patience(span: timedelta | None, severity: Severity) -> timedelta:
     )
 
 
-async def _targets(call: Call, to: Sequence[str]) -> list[Room]:
-    if to:
-        found = {room.room_id: room for tag in to for room in await _tagged(call, tag.casefold())}
-        return [found[room_id] for room_id in sorted(found)]
-    if call.room.direct_with is None:
-        return [call.room]
-    raise NotUnderstood(
-        t("Nobody but us two is in this room: say where the alert is to go."),
-        allowed=await _known_tags(call),
-        example=f"{call.typed.splitlines()[0].strip()} to={await _first_tag(call)}",
-    )
-
-
-async def _tagged(call: Call, tag: str) -> list[Room]:
-    rooms = await call.tx.rooms.tagged(tag)
-    if rooms:
-        return rooms
-    near = nearest(tag, sorted({tag for room in await call.tx.rooms.served() for tag in room.tags}))
-    raise NotFound(
-        t("No room has the tag {tag}.", tag=tag),
-        argument="to",
-        allowed=await _known_tags(call),
-        instead=near,
-        example=None if near else '!alert severe "Bridge closed"',
-    )
-
-
-async def _first_tag(call: Call) -> str:
-    return min((tag for room in await call.tx.rooms.served() for tag in room.tags), default="ops")
-
-
-async def _known_tags(call: Call) -> Text:
-    counts: dict[str, int] = {}
-    for room in await call.tx.rooms.served():
-        for tag in room.tags:
-            counts[tag] = counts.get(tag, 0) + 1
-    if not counts:
-        return t("No room has a tag yet: leave out to= and it goes to the room you are in.")
-    rows = [
-        tn("{tag} ({count} room)", "{tag} ({count} rooms)", counts[tag], tag=tag) for tag in sorted(counts)
-    ]
-    return t("Tags: {tags}.", tags=tuple(rows))
-
-
-async def _check_not_said(call: Call, headline: str, rooms: Sequence[Room]) -> None:
-    recent = await call.tx.alerts.raised_since(call.who.agency, call.now - SAME_WITHIN)
+async def _check_not_said(call: Call, headline: str, agency: str, rooms: Sequence[Room]) -> None:
+    recent = await call.tx.alerts.raised_since(agency, call.now - SAME_WITHIN)
     earlier = [(alert, await call.tx.alerts.rooms(alert.number)) for alert in recent]
     same = same_as(headline, [room.room_id for room in rooms], earlier)
     if same is None:
@@ -165,26 +135,21 @@ async def _check_not_said(call: Call, headline: str, rooms: Sequence[Room]) -> N
         t("{ref} looks the same: {headline}.", ref=same.ref, headline=same.headline),
         argument="headline",
         allowed=t("Update it, or say something else."),
-        example=f'!alert update {same.ref} "{headline}"',
+        example=f"!alert who {same.ref}",
     )
 
 
-async def _record(
-    call: Call,
-    severity: Severity,
-    headline: str,
-    ack: AckPolicy,
-    patience: timedelta,
-    rooms: Sequence[Room],
+def _new(
+    call: Call, severity: Severity, headline: str, agency: str, ack: AckPolicy, patience: timedelta
 ) -> Alert:
-    alert = Alert(
-        number=await call.tx.alerts.next_number(),
+    return Alert(
+        number=0,  # given when it is kept
         version=1,
         round=1,
         state=ACTIVE,
         severity=severity.value,
         headline=headline,
-        agency=call.who.agency,
+        agency=agency,
         author=call.who.user_id,
         room_id=call.room.room_id,
         policy=ack.value,
@@ -193,9 +158,14 @@ async def _record(
         updated_at=call.now,
         expires_at=expires_at(severity, patience, call.now),
     )
+
+
+async def _record(call: Call, new: Alert, rooms: Sequence[Room]) -> Alert:
+    alert = replace(new, number=await call.tx.alerts.next_number())
     room_ids = [room.room_id for room in rooms]
     there = {member.agency for member in await present(call.tx, room_ids)}
-    asked = [asked_anew(each, patience, call.now, ack) for each in sorted(there | {call.who.agency})]
+    agencies, policy = sorted(there | {alert.agency}), AckPolicy(alert.policy)
+    asked = [asked_anew(each, alert.patience, call.now, policy) for each in agencies]
     await call.tx.alerts.add(alert, room_ids, asked)
     await speak(call, alert, RAISED)
     await note(call, alert, None, ACTIVE)
@@ -219,11 +189,10 @@ async def _cards(call: Call, view: View) -> list[Said]:
 
 def _where_it_went(view: View, rooms: Sequence[Room]) -> Post:
     sent = tn(
-        "Sent to {count} room: {rooms}.", "Sent to {count} rooms: {rooms}.", len(rooms), rooms=_names(rooms)
+        "Sent to {count} room: {rooms}.",
+        "Sent to {count} rooms: {rooms}.",
+        len(rooms),
+        rooms=names_of_rooms(rooms),
     )
     asked = t("Asked: {agencies}.", agencies=view.silent) if view.silent else t("Nobody is asked.")
     return Post(card(line(Strong(title(view.alert))), line(sent, " ", asked)), about=view.alert.ref)
-
-
-def _names(rooms: Sequence[Room]) -> tuple[str, ...]:
-    return tuple(room.name or room.room_id for room in rooms)

@@ -1,12 +1,12 @@
 """What is known of an alert at one moment, read for its cards; and who may know of it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from bot.kernel.errors import Conflict, NotFound
 from bot.kernel.language import t
-from bot.kernel.vocabulary import Call, Post, Ref, Role, holds
+from bot.kernel.vocabulary import Call, Post, Reaction, Ref, Role, agencies_with
 from commands.alerts.rules import Severity, Stand, silent, stands
 from storage.alerts import ACTIVE, ALL_CLEAR, CANCELLED, EXPIRED, Alert
 from storage.members import ACTIVE as ENROLLED
@@ -94,20 +94,24 @@ async def present(tx: Transaction, room_ids: Iterable[str]) -> list[Member]:
     return [member for member in there if member is not None and member.state == ENROLLED]
 
 
-async def may_read(tx: Transaction, alert: Alert, who: Member) -> bool:
-    """Whether a member may know of an alert: her agency raised it or was asked, or she is in its rooms."""
-    if who.user_id == alert.author or who.agency == alert.agency:
+async def may_read(by: Call | Reaction, alert: Alert, grants: Sequence[Grant]) -> bool:
+    """Whether a member may know of an alert: it is hers, she is in its rooms, or it concerns her agencies.
+
+    It concerns those that raised it and those that are asked; hers are her own and those she has a role for.
+    """
+    hers = {by.who.agency, *agencies_with(grants, Role.OBSERVER, by.room.room_id)}
+    if by.who.user_id == alert.author or alert.agency in hers:
         return True
-    if any(each.agency == who.agency for each in await tx.alerts.asked(alert.number)):
+    if any(each.agency in hers for each in await by.tx.alerts.asked(alert.number)):
         return True
-    rooms = {alert.room_id, *await tx.alerts.rooms(alert.number)}
-    return bool(rooms & set(await tx.rooms.rooms_of(who.user_id)))
+    rooms = {alert.room_id, *await by.tx.alerts.rooms(alert.number)}
+    return bool(rooms & set(await by.tx.rooms.rooms_of(by.who.user_id)))
 
 
-def may_change(alert: Alert, who: Member, grants: tuple[Grant, ...], room: Room) -> bool:
+def may_change(call: Call, alert: Alert) -> bool:
     """Whether she may update or close it: its author, or whoever is at least a liaison for its agency."""
-    own = [grant for grant in grants if grant.agency == alert.agency]
-    return who.user_id == alert.author or holds(own, Role.LIAISON, room.room_id)
+    held = agencies_with(call.grants, Role.LIAISON, call.room.room_id)
+    return call.who.user_id == alert.author or alert.agency in held
 
 
 async def is_of_room(tx: Transaction, alert: Alert, room: Room) -> bool:
@@ -118,7 +122,7 @@ async def is_of_room(tx: Transaction, alert: Alert, room: Room) -> bool:
 async def readable(call: Call, ref: Ref) -> Alert:
     """The alert with this number; NotFound also for one that she may not know of."""
     alert = await call.tx.alerts.find(number_of(ref))
-    if alert is not None and await may_read(call.tx, alert, call.who):
+    if alert is not None and await may_read(call, alert, call.grants):
         return alert
     near = await _nearest_open(call, number_of(ref))
     raise NotFound(
@@ -161,8 +165,9 @@ async def _nearest_open(call: Call, number: int) -> Alert | None:
 
 async def is_shown_here(call: Call, alert: Alert) -> bool:
     """Whether its text may be said in answer to her here: in its own rooms, or to her alone."""
-    here = call.room.direct_with is not None or await is_of_room(call.tx, alert, call.room)
-    return here and await may_read(call.tx, alert, call.who)
+    alone = await call.tx.rooms.is_private(call.room, call.who.user_id)
+    here = alone or await is_of_room(call.tx, alert, call.room)
+    return here and await may_read(call, alert, call.grants)
 
 
 async def said_to_author(tx: Transaction, view: View, post: Post, now: datetime) -> list[Post]:
