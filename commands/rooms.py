@@ -255,7 +255,7 @@ def prefix_of(typed: str) -> str:
 
 def _refuse_unserved(call: Call) -> None:
     if not call.room.served:
-        raise Conflict(t("I do not serve this room."), example="!room serve ops")
+        raise Conflict(t("I do not serve this room."), example="!room list")
 
 
 async def preview_release(call: Call) -> Card:
@@ -282,6 +282,7 @@ async def release_room(call: Call) -> Post:
     """Stop working in this room; asks you to confirm."""
     _refuse_unserved(call)
     await call.tx.rooms.change(call.room.room_id, served=False, name=None, tags=(), prefix="!")
+    await call.tx.outbox.give_up(call.room.room_id, "room_released")
     return Post(
         card(
             t("I no longer work in this room."),

@@ -155,6 +155,12 @@ class Outbox:
         """It never will be delivered."""
         await self._set(row_id, state=FAILED, error=error)
 
+    async def give_up(self, room_id: str, error: str) -> int:
+        """Owe a room nothing more about any object: what still waited is given up; how many that were."""
+        waiting = (outbox.c.room_id == room_id, outbox.c.state == QUEUED, outbox.c.about.is_not(None))
+        statement = update(outbox).where(*waiting).values(state=FAILED, error=error)
+        return int((await self._connection.execute(statement)).rowcount)
+
     async def replace_content(self, row_id: int, content: dict[str, Any]) -> bool:
         """Change a message that was not tried yet; False if it was."""
         statement = (

@@ -65,6 +65,11 @@ class Room:
     served_by: str | None
     served_at: datetime | None
 
+    @property
+    def is_reached(self) -> bool:
+        """Whether the bot speaks there: it is in the room, and the room is served or a direct one."""
+        return self.joined and (self.served or self.direct_with is not None)
+
 
 _ROOM = [rooms.c[name] for name in Room.__dataclass_fields__]
 

@@ -4,7 +4,8 @@ import pytest
 
 from bot.kernel.vocabulary import Role
 from tests.alert_scene import CLOSED, Scene, set_scene
-from tests.story import Story
+from tests.fakes import unreachable
+from tests.story import CODE, Story
 
 
 @pytest.fixture
@@ -125,3 +126,24 @@ async def test_the_reason_of_an_end_has_a_length(scene: Scene, verb: str) -> Non
     assert "The reason has 599 characters" in refused
     await scene.anna.says(scene.ops, refused.split("\n")[-1])
     assert len((await scene.alert()).closed_reason or "") == 200
+
+
+async def test_a_released_room_hears_no_more_of_an_alert(scene: Scene) -> None:
+    await scene.raised(f"{CLOSED} to=ops")
+    await scene.root.says(scene.sea, "!room release")
+    await scene.root.says(scene.sea, f"!yes {CODE}")
+    await scene.cho.says(scene.ops, '!ack A-1 unable "boat 7 has a leak"')
+    assert not any("boat 7" in each for each in scene.story.said(scene.sea))
+    assert "boat 7" in scene.card(scene.ops)
+
+
+async def test_what_waited_for_a_room_when_it_was_released_is_not_sent_any_more(scene: Scene) -> None:
+    scene.story.messenger.fails = unreachable
+    await scene.anna.says(scene.ops, f"{CLOSED} to=ops")
+    await scene.root.says(scene.sea, "!room release")
+    await scene.root.says(scene.sea, f"!yes {CODE}")
+    scene.story.messenger.fails = lambda room_id, txn_id: None
+    await scene.story.pass_time(minutes=5)
+    assert "Bridge closed" in scene.card(scene.ops)
+    assert not any("Bridge closed" in each for each in scene.story.said(scene.sea))
+    assert "I no longer work in this room" in scene.story.said(scene.sea)[-1]

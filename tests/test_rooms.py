@@ -173,3 +173,58 @@ async def test_a_direct_room_that_is_served_is_no_longer_anyones_own(database: D
     direct = story.direct_room(ada)
     assert "I serve this room as ops." in await ada.says(direct, "!room serve ops")
     assert (await story.find_room(direct)).direct_with is None
+
+
+@pytest.mark.parametrize("membership", ["join", "invite"])
+async def test_a_direct_room_that_somebody_else_comes_into_is_none_any_more_and_is_told_so_once(
+    database: Database, membership: str
+) -> None:
+    story, ada, anna = await begin(database)
+    direct = story.direct_room(ada)
+    came = {"user_id": anna.user_id, "membership": membership, "by": ada.user_id, "direct_with": ada.user_id}
+    await story.receive("member", direct, ada.user_id, came)
+    await story.receive("member", direct, ada.user_id, came)
+    (told,) = story.direct(ada)
+    assert "@anna:rcmp.example is here too: this room is no longer private." in told
+    assert (await story.find_room(direct)).direct_with is None
+    assert "I do not work in this room" in await ada.says(direct, "!status")
+
+
+async def test_who_comes_back_to_her_own_direct_room_or_leaves_it_keeps_it_private(
+    database: Database,
+) -> None:
+    story, ada, anna = await begin(database)
+    direct = story.direct_room(ada)
+    for user_id, membership in ((ada.user_id, "join"), (anna.user_id, "leave")):
+        row = {"user_id": user_id, "membership": membership, "by": user_id, "direct_with": ada.user_id}
+        await story.receive("member", direct, user_id, row)
+    assert story.direct(ada) == []
+    assert (await story.find_room(direct)).direct_with == ada.user_id
+
+
+async def test_a_list_of_who_is_there_ends_the_privacy_of_a_direct_room_for_good(database: Database) -> None:
+    story, ada, anna = await begin(database)
+    direct = story.direct_room(ada)
+    async with story.database.transaction() as tx:
+        await tx.rooms.settle(direct, [ada.user_id, anna.user_id])
+        await tx.rooms.settle(direct, [ada.user_id])
+        assert await tx.rooms.direct(ada.user_id) is None
+
+
+async def test_a_direct_room_counts_as_private_only_while_nobody_else_is_in_it(database: Database) -> None:
+    story, ada, anna = await begin(database)
+    async with story.database.transaction() as tx:
+        room = await tx.rooms.direct(ada.user_id)
+        assert room is not None
+        assert await tx.rooms.is_private(room, ada.user_id)
+        assert not await tx.rooms.is_private(room, anna.user_id)
+        await tx.rooms.arrive(room.room_id, anna.user_id)
+        assert not await tx.rooms.is_private(room, ada.user_id)
+        assert await tx.rooms.direct(ada.user_id) is None
+
+
+async def test_in_a_direct_room_there_is_no_policy_but_a_list_of_rooms(database: Database) -> None:
+    story, ada, _anna = await begin(database)
+    direct = story.direct_room(ada)
+    for typed in ("!room policy", "!room release"):
+        assert (await ada.says(direct, typed)).endswith("!room list")

@@ -207,7 +207,8 @@ class Session:
             async with self._database.transaction() as tx:
                 kept = await tx.rooms.direct(user_id)
             room = self._rooms.joined(kept.room_id) if kept else None
-            if room is not None and room.is_encrypted and room.members.get(user_id) in PRESENT:
+            alone = room is not None and set(room.members) <= {self.user_id, user_id}
+            if room and alone and room.is_encrypted and room.members.get(user_id) in PRESENT:
                 return room.room_id
             body = _room_body(None, [user_id], encrypted=True) | {"is_direct": True}
             room_id = await self._server.create_room(body)

@@ -54,7 +54,7 @@ class Timeline:
         return 0
 
     async def _arrive(self, tx: Transaction, room: Room, state: list[Json]) -> None:
-        by, direct = room.invited_by or self._user_id, self._direct_with(room, state)
+        by, direct = room.invited_by or self._user_id, direct_with(room, state, self._user_id)
         explains = room.answer == EXPLAIN
         room.invited_by, room.invite_direct = None, False
         if explains:
@@ -75,16 +75,6 @@ class Timeline:
             event.get("type") == "m.room.create" and event.get("sender") == self._user_id for event in state
         )
 
-    def _direct_with(self, room: Room, state: list[Json]) -> str | None:
-        if room.invite_direct:
-            return room.invited_by
-        for event in state:
-            whom = text(event.get("state_key"))
-            is_invite = event.get("type") == "m.room.member" and event.get("sender") == self._user_id
-            if is_invite and whom != self._user_id and obj(event.get("content")).get("is_direct") is True:
-                return whom
-        return None
-
     def _own_event(self, state: list[Json]) -> str | None:
         for event in reversed(state):
             if event.get("type") == "m.room.member" and event.get("state_key") == self._user_id:
@@ -96,10 +86,16 @@ class Timeline:
         if event_id is None or sender is None:
             return
         if event.get("type") == "m.room.tombstone" and event.get("state_key") == "":
-            content = {"reason": "tombstoned", "by": sender}
-            await self._receiver.add_row(tx, event_id, room_id, sender, "left", content)
+            gone = {"reason": "tombstoned", "by": sender}
+            await self._receiver.add_row(tx, event_id, room_id, sender, "left", gone)
         elif change is not None and change.user_id != self._user_id:
-            content = {"user_id": change.user_id, "membership": change.membership, "by": change.by}
+            known = await tx.rooms.find(room_id)
+            content: Json = {
+                "user_id": change.user_id,
+                "membership": change.membership,
+                "by": change.by,
+                "direct_with": known.direct_with if known else None,
+            }
             await self._receiver.add_row(tx, event_id, room_id, sender, "member", content)
 
     async def left(self, tx: Transaction, room_id: str, section: Json, batch: str) -> None:
@@ -167,3 +163,18 @@ class Timeline:
             self._receiver.refused[Reason.ROOM_NOT_ENCRYPTED.value] += 1
             return EXPLAIN, "refused", refusal | {"reason": Reason.ROOM_NOT_ENCRYPTED.value}
         return JOIN, None, {}
+
+
+def direct_with(room: Room, state: list[Json], own_id: str) -> str | None:
+    """Whose direct room it is as we come into it; nobody's if anyone else is there, or invited."""
+    whom = room.invited_by if room.invite_direct else _invited_directly(state, own_id)
+    return whom if set(room.members) <= {own_id, whom} else None
+
+
+def _invited_directly(state: list[Json], own_id: str) -> str | None:
+    for event in state:
+        whom = text(event.get("state_key"))
+        is_invite = event.get("type") == "m.room.member" and event.get("sender") == own_id
+        if is_invite and whom != own_id and obj(event.get("content")).get("is_direct") is True:
+            return whom
+    return None

@@ -336,7 +336,7 @@ class Dispatcher:
 
 async def _is_private(tx: Transaction, room: Room, user_id: str) -> bool:
     """Whether nobody but this person reads what I say in the room, so that a hint is no noise."""
-    if room.direct_with == user_id:
+    if await tx.rooms.is_private(room, user_id):
         return True
     return room.served and await tx.rooms.present(room.room_id) == [user_id]
 

@@ -200,6 +200,11 @@ class Incidents:
     async def _member(self, tx: Transaction, row: Received, now: datetime) -> None:
         user_id = str(row.content["user_id"])
         room = await tx.rooms.find(row.room_id)
+        # The round that showed the newcomer has ended the room's privacy; an invite has not yet.
+        was_direct = row.content.get("direct_with") or (room and room.direct_with)
+        if room and was_direct and user_id not in (was_direct, self._own_id):
+            await self._no_longer_private(tx, row, room, now)
+            return
         if row.content["membership"] != "join" or room is None or not room.served or user_id == self._own_id:
             return
         member = await tx.members.find(user_id)
@@ -210,6 +215,20 @@ class Incidents:
         )
         said = t("{user} is not enrolled: reads along here, and gets no keys from me", user=user_id)
         await self._poster(tx, now).post(card(said), room)
+
+    async def _no_longer_private(self, tx: Transaction, row: Received, room: Room, now: datetime) -> None:
+        """Somebody else is in a direct room, or invited into it: say so once, and speak there as anywhere."""
+        if row.content["membership"] not in ("join", "invite"):
+            return
+        await tx.rooms.change(room.room_id, direct_with=None)
+        user_id = str(row.content["user_id"])
+        if not await tx.notices.claim(f"private {room.room_id}", now, DAY):
+            return  # two came at once
+        await tx.audit.add(_entry(row, now, "room.opened", object=user_id))
+        said = t("{user} is here too: this room is no longer private. I answer here no more.", user=user_id)
+        serve = ToType("!room serve NAME")
+        own = t("Write to me in a room of our own, or an admin types {command}", command=serve)
+        await self._poster(tx, now).post(card(said, own), room)
 
     async def _left(self, tx: Transaction, row: Received, now: datetime) -> None:
         await tx.audit.add(

@@ -26,7 +26,7 @@ async def show_more(call: Call) -> Answer:
 
 async def turn(call: Call) -> tuple[Rendered, Pages] | None:
     """The next page, taken off those kept for this reader here; None if there is none."""
-    direct = call.room.direct_with == call.who.user_id
+    direct = await call.tx.rooms.is_private(call.room, call.who.user_id)
     kept = await call.tx.pages.find(call.who.user_id, call.room.room_id, direct=direct)
     if kept is None:
         return None

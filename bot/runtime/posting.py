@@ -181,9 +181,16 @@ class Poster:
 
     async def _board(self, board: Board) -> None:
         for owed in await self._tx.outbox.cards(board.about):
+            if not await self._is_reached(owed):
+                continue
             page = await self._redrawn(owed, board)
             if not await self._replaced(owed, page):
                 await self._edit(owed, page)
+
+    async def _is_reached(self, owed: Owed) -> bool:
+        """Whether the bot still works where the card stands: a room that was released hears no more."""
+        room = await self._tx.rooms.find(owed.room_id) if owed.room_id else None
+        return owed.room_id is None or (room is not None and room.is_reached)
 
     async def _redrawn(self, owed: Owed, board: Board) -> Rendered:
         pages = render(

@@ -66,17 +66,12 @@ async def view_of(tx: Transaction, alert: Alert) -> View:
     if alert.closed_by:
         people.add(alert.closed_by)
     found = [(room_id, await tx.rooms.find(room_id)) for room_id in await tx.alerts.rooms(alert.number)]
-    rooms = tuple(room for _, room in found if room is not None and is_reached(room))
+    rooms = tuple(room for _, room in found if room is not None and room.is_reached)
     reached = {room.room_id for room in rooms}
     lost = tuple(
         (room.name if room else None) or room_id for room_id, room in found if room_id not in reached
     )
     return View(alert, tuple(board), await names_of(tx, people), rooms, lost)
-
-
-def is_reached(room: Room) -> bool:
-    """Whether the bot still speaks there: it is in the room, and the room is served or a direct one."""
-    return room.joined and (room.served or room.direct_with is not None)
 
 
 async def names_of(tx: Transaction, user_ids: Iterable[str]) -> dict[str, str]:
@@ -178,7 +173,7 @@ async def said_to_author(tx: Transaction, view: View, post: Post, now: datetime)
         stand_in = await tx.members.holders(Role.SUPERVISOR.value, now, alert.agency)
         return [_to(post, user_id=each.user_id) for each in stand_in]
     room = await tx.rooms.find(alert.room_id)
-    if room is not None and is_reached(room) and alert.author in await tx.rooms.present(alert.room_id):
+    if room is not None and room.is_reached and alert.author in await tx.rooms.present(alert.room_id):
         return [_to(post, room_id=alert.room_id, mentions=(alert.author,))]
     return [_to(post, user_id=alert.author)]
 
