@@ -33,7 +33,8 @@ def code_of(typed: str) -> str:
         t("{typed} cannot be an agency's code.", typed=typed),
         argument="code",
         allowed=t("A code has 2 to 10 letters, digits or hyphens: CBP, OPP-EAST"),
-        instead=fitting if CODE.fullmatch(fitting) else "OPP-EAST",
+        instead=fitting if CODE.fullmatch(fitting) else None,
+        example=None if CODE.fullmatch(fitting) else "!agency list",
     )
 
 
@@ -54,7 +55,7 @@ async def known_agency(call: Call, typed: str, argument: str = "agency") -> Agen
         argument=argument,
         allowed=t("The list has {codes}", codes=tuple(codes)) if codes else None,
         instead=near,
-        example=None if near else f'!agency add {typed.upper()} "…"',
+        example=None if near else "!agency list",
     )
 
 

@@ -179,7 +179,7 @@ class Members:
         return found
 
     async def lock_holders(self, role: str, now: datetime) -> list[str]:
-        """User ids of active members who hold `role` in every room, locked until the transaction ends.
+        """User ids of active members who hold `role` in every room and without end, locked until the commit.
 
         Whoever takes the role from one of them reads this first: of two who do so at once the second waits,
         and then sees what the first has left.
@@ -188,7 +188,7 @@ class Members:
             select(grants.c.user_id)
             .join(members, members.c.user_id == grants.c.user_id)
             .where(members.c.state == ACTIVE, grants.c.role == role, *_in_force(now))
-            .where(grants.c.room_id.is_(None))
+            .where(grants.c.room_id.is_(None), grants.c.expires_at.is_(None))
             .order_by(grants.c.id)
             .with_for_update()
         )

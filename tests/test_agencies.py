@@ -24,13 +24,18 @@ def test_a_code_has_one_spelling(typed: str, code: str) -> None:
     assert code_of(typed) == code
 
 
-@pytest.mark.parametrize(
-    "typed", ["", "A", "ABCDEFGHIJK", "-CBP", "CBP-", "C B P", "GRC·RCMP", "ÉTÉ", "R&D!"]
-)
+@pytest.mark.parametrize("typed", ["ABCDEFGHIJK", "-CBP", "CBP-", "C B P", "GRC·RCMP", "R&D!"])
 def test_what_is_no_code_is_refused_with_one_that_is(typed: str) -> None:
     with pytest.raises(NotUnderstood) as refusal:
         code_of(typed)
     assert code_of(refusal.value.instead or "")
+
+
+@pytest.mark.parametrize("typed", ["", "A", "ÉTÉ", "日本"])
+def test_where_nothing_of_a_code_is_left_none_is_invented(typed: str) -> None:
+    with pytest.raises(NotUnderstood) as refusal:
+        code_of(typed)
+    assert (refusal.value.instead, refusal.value.example) == (None, "!agency list")
 
 
 async def begin(database: Database) -> tuple[Story, Officer, str]:
@@ -83,8 +88,18 @@ async def test_a_french_reader_sees_the_french_name(database: Database) -> None:
     assert "Customs and Border Protection" in listed
 
 
-async def test_the_correction_for_an_unknown_agency_adds_it_where_none_is_near(database: Database) -> None:
+async def test_the_correction_for_an_unknown_agency_is_the_list_where_none_is_near(
+    database: Database,
+) -> None:
     _story, ada, ops = await begin(database)
     answer = await ada.says(ops, "!member add @roy:rcmp.example RCMP")
     assert answer.startswith("There is no agency RCMP.")
-    assert answer.endswith('!agency add RCMP "…"')
+    assert answer.endswith("!agency list")
+
+
+@pytest.mark.parametrize("typed", ["!member list XYZ", '!agency add 日本 "x"'])
+async def test_a_code_that_is_none_is_answered_with_the_list(database: Database, typed: str) -> None:
+    story = await Story.begin(database)
+    ada = await story.member("ada", Role.ADMIN)
+    answer = await ada.says(story.direct_room(ada), typed)
+    assert answer.endswith("Nothing was changed. Try:\n!agency list")

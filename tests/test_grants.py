@@ -136,6 +136,36 @@ async def test_a_role_for_one_room_counts_only_there(office: Office) -> None:
 async def test_an_admin_of_one_room_cannot_be_made(office: Office) -> None:
     answer = await office.types("!grant @anna admin room=ops")
     assert answer.startswith("An admin is admin of the whole bot, not of one room.")
+    assert answer.endswith("!grant @anna admin")
+    assert "is admin" in await office.types(answer.split("\n")[-1])
+
+
+async def test_an_end_of_several_words_needs_no_quotes(office: Office) -> None:
+    answer = await office.types("!grant @anna duty until=tomorrow 14:00 room=ops")
+    assert "is duty in room ops until Wed 4 Nov 14:00 UTC" in answer
+
+
+async def test_what_is_taken_is_pointed_at_by_agency_and_by_room(office: Office) -> None:
+    await office.story.room("marine", [], [office.ada])
+    for typed in ("!grant @anna liaison agency=CBP", "!grant @anna duty room=marine"):
+        await office.types(typed)
+    for typed, mended in (
+        ("!revoke @anna liaison agency=OPP", "!revoke @anna liaison agency=CBP"),
+        ("!revoke @anna duty room=ops", "!revoke @anna duty room=marine"),
+        ("!revoke @anna officer room=ops", "!revoke @anna officer"),
+    ):
+        answer = await office.types(typed)
+        assert "does not have this role" in answer
+        assert answer.endswith(f"Nothing was changed. Try:\n{mended}")
+        assert "no longer has" in await office.types(mended)
+
+
+async def test_a_role_is_taken_in_one_room_and_kept_elsewhere(office: Office) -> None:
+    await office.types("!grant @anna duty")
+    await office.types("!grant @anna duty room=ops")
+    assert "no longer has: duty in room ops." in await office.types("!revoke @anna duty room=ops")
+    assert await office.anna_may(Role.DUTY)
+    assert "no longer has: duty" in await office.types("!révoquer @anna duty")
 
 
 async def test_a_role_for_another_agency_has_to_be_said_and_is_shown(office: Office) -> None:
@@ -163,9 +193,30 @@ async def test_roles_are_taken_one_by_one_by_agency_or_all(office: Office) -> No
 async def test_the_last_admin_stays_one(office: Office) -> None:
     answer = await office.types("!revoke @ada:rcmp.example admin")
     assert answer.startswith("@ada:rcmp.example is the last admin")
-    assert answer.endswith("!grant @name:server admin")
+    assert answer.endswith("!member list")
     await office.types("!grant @anna admin")
     assert "no longer has: admin" in await office.types("!revoke @ada:rcmp.example admin")
+
+
+async def test_an_admin_with_an_end_does_not_count_as_one_who_is_left(office: Office) -> None:
+    await office.types("!grant @anna admin until=1h")
+    answer = await office.anna.says(office.room, "!revoke @ada admin")
+    assert answer.startswith("@ada:rcmp.example is the last admin")
+    for typed in (
+        "!grant @ada admin until=90d",
+        '!member suspend @ada "telephone lost"',
+        '!member remove @ada "left the team"',
+    ):
+        answer = await office.anna.says(office.room, typed)
+        assert answer.startswith("@ada:rcmp.example is the last admin"), typed
+    await office.types("!grant @anna admin")
+    assert "is admin until" in await office.anna.says(office.room, "!grant @ada admin until=90d")
+
+
+async def test_an_admin_for_two_agencies_may_lose_one_of_them(office: Office) -> None:
+    await office.types("!grant @anna admin until=1h")
+    await office.anna.says(office.room, "!grant @ada admin agency=CBP")
+    assert "no longer has: admin for CBP" in await office.types("!revoke @ada admin agency=CBP")
 
 
 async def test_who_is_suspended_gets_no_role(office: Office) -> None:

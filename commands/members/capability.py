@@ -1,12 +1,14 @@
 """The capability that the commands about members are declared in, and what they share."""
 
+from collections.abc import Iterable
+
 from bot.kernel.card import Line
 from bot.kernel.errors import NotAllowed, NotFound, NotUnderstood
 from bot.kernel.language import Text, ToType, t
-from bot.kernel.vocabulary import Call, Capability
+from bot.kernel.vocabulary import Call, Capability, Role
 from bot.kernel.words import nearest
 from commands.members.rules import identity_lines
-from storage.members import ACTIVE, REMOVED, SUSPENDED, Member
+from storage.members import ACTIVE, REMOVED, SUSPENDED, Grant, Member
 from storage.transitions import Transition
 
 members = Capability("members")
@@ -49,16 +51,28 @@ def refuse_oneself(call: Call, user: str, said: Text) -> None:
         )
 
 
-async def refuse_last_admin(call: Call, user: str) -> None:
-    """Conflict if nobody would be left who may enrol and grant."""
-    holders = await call.tx.members.lock_holders("admin", call.now)
+async def refuse_last_admin(call: Call, user: str, ending: Iterable[Grant] | None = None) -> None:
+    """LastAdmin if nobody would be left who may enrol and grant, also later on: an admin with an end is none.
+
+    `ending` are the grants that end, or get an end; None: all that the member has.
+    """
+    holders = await call.tx.members.lock_holders(Role.ADMIN.value, call.now)
+    if ending is not None:
+        gone = {grant.id for grant in ending}
+        held = await call.tx.members.grants(user, call.now)
+        if any(_is_lasting_admin(grant) and grant.id not in gone for grant in held):
+            return
     if holders == [user]:
         raise LastAdmin(
             t("{user} is the last admin: nobody could grant anything after this.", user=user),
             argument="user",
             allowed=t("Make somebody else admin first"),
-            example="!grant @name:server admin",
+            example="!member list",
         )
+
+
+def _is_lasting_admin(grant: Grant) -> bool:
+    return grant.role == Role.ADMIN.value and grant.room_id is None and grant.expires_at is None
 
 
 class LastAdmin(NotAllowed):

@@ -36,6 +36,7 @@ NAMES = {
             '!member add @cho:cbp.example CBP liaison name="Lt Cho" lang=fr tz=America/Detroit',
             answers="Lt Cho (@cho:cbp.example) is enrolled for CBP as liaison",
         ),
+        Example("!member add @cho:cbp.example CBP name=Lt Cho lang=fr", answers="Lt Cho (@cho:cbp.example)"),
         Example("!member add @roy:rcmp.example RCPM", answers="There is no agency RCPM", refused=True),
         Example(
             "!member add @roy:rcmp.example RCMP fingerprint=abcd",
@@ -56,9 +57,9 @@ async def enrol_member(
     agency: str,
     role: Role = Role.OFFICER,
     *,
-    name: str | None = None,
+    name: Quoted | None = None,
     lang: Language | None = None,
-    tz: str | None = None,
+    tz: Quoted | None = None,
     fingerprint: str | None = None,
 ) -> Post:
     """Enrol a person for an agency: from then on I take their commands, and they can read what I write."""

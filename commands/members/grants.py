@@ -9,7 +9,7 @@ from bot.kernel.card import Card, bullet, card
 from bot.kernel.errors import Conflict, NotAllowed, NotFound, NotUnderstood
 from bot.kernel.language import Text, t
 from bot.kernel.moments import read_moment, read_span
-from bot.kernel.vocabulary import Call, Example, Post, Role, UserId
+from bot.kernel.vocabulary import Call, Example, Post, Quoted, Role, UserId
 from bot.kernel.words import folded, nearest
 from commands.agencies import known_agency
 from commands.members.capability import (
@@ -23,10 +23,12 @@ from commands.members.capability import (
 )
 from commands.members.rules import in_words, named, roles_of
 from storage.members import ACTIVE, Grant, Member
+from storage.rooms import Room
 
 NAMES = {**PERSON, "role": "rôle", "agency": "agence", "room": "salon", "until": "jusque"}
 ROY = ("!member add @roy:rcmp.example RCMP",)
 LIAISON = (*ROY, "!grant @roy:rcmp.example liaison")
+DUTY_HERE = (*ROY, "!grant @roy:rcmp.example duty room=ops")
 EVERY = frozenset({"all", "tout", "tous"})
 LONGEST = timedelta(days=3653)  # ten years; a role without an end says so
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
@@ -106,7 +108,7 @@ async def grant_role(
     *,
     agency: str | None = None,
     room: str | None = None,
-    until: str | None = None,
+    until: Quoted | None = None,
 ) -> Post:
     """Give a member a role: for their agency or another, everywhere or in one room, with or without end."""
     refuse_oneself(call, user, t("Nobody grants themselves a role."))
@@ -132,6 +134,8 @@ async def _replace(call: Call, member: Member, new: Grant, said: Text) -> None:
             argument="role",
             example=f"!member show {member.user_id}",
         )
+    if new.expires_at is not None:
+        await _keep_an_admin(call, old)
     await call.tx.members.end_grants([each.id for each in old], call.now)
     await call.tx.members.grant(
         member.user_id,
@@ -143,6 +147,13 @@ async def _replace(call: Call, member: Member, new: Grant, said: Text) -> None:
         expires_at=new.expires_at,
     )
     await _record(call, member, new, granted=True)
+
+
+async def _keep_an_admin(call: Call, ending: Sequence[Grant]) -> None:
+    """LastAdmin if these grants are all that keeps the bot in anyone's hands."""
+    admins = [each for each in ending if each.role == Role.ADMIN.value]
+    if admins:
+        await refuse_last_admin(call, admins[0].user_id, admins)
 
 
 def _right(grant: Grant) -> tuple[str, str, str | None]:
@@ -165,10 +176,16 @@ async def _room(call: Call, name: str, role: Role) -> str:
             t("An admin is admin of the whole bot, not of one room."),
             argument="room",
             allowed=t("Leave out {word}", word="room="),
+            instead="",
         )
+    return (await _served(call, name)).room_id
+
+
+async def _served(call: Call, name: str) -> Room:
+    """The served room of this name."""
     found = await call.tx.rooms.served(name)
     if found:
-        return found[0].room_id
+        return found[0]
     names = [room.name for room in await call.tx.rooms.served() if room.name]
     raise NotFound(
         t("I serve no room {name}.", name=name),
@@ -187,39 +204,72 @@ async def _room(call: Call, name: str, role: Role) -> str:
     examples=[
         Example("!revoke @roy:rcmp.example liaison", given=LIAISON, answers="no longer has: liaison"),
         Example("!revoke @roy:rcmp.example all", given=LIAISON, answers="no longer has: officer, liaison"),
+        Example(
+            "!revoke @roy:rcmp.example duty room=ops", given=DUTY_HERE, answers="no longer has: duty in room"
+        ),
         Example("!revoke @roy:rcmp.example duty", given=ROY, answers="does not have this role", refused=True),
+        Example(
+            "!revoke @roy:rcmp.example duty room=nowhere",
+            given=DUTY_HERE,
+            answers="no room nowhere",
+            refused=True,
+        ),
         Example("!revoke @roy:rcmp.example captain", given=ROY, answers="is not a role", refused=True),
         Example("!revoke @nobody:rcmp.example duty", answers="is not enrolled", refused=True),
     ],
 )
-async def revoke_role(call: Call, user: UserId, role: str, *, agency: str | None = None) -> Post:
-    """Take a role from a member, or all of them; of one agency only if you name it."""
+async def revoke_role(
+    call: Call, user: UserId, role: str, *, agency: str | None = None, room: str | None = None
+) -> Post:
+    """Take a role from a member, or all of them; of one agency or one room only if you name it."""
     member = await enrolled(call, user)
     held = await call.tx.members.grants(member.user_id, call.now)
-    which = role_or_all(role, [Role(each.role) for each in held])
-    code = (await known_agency(call, agency)).code if agency else None
-    ending = [
-        each
-        for each in held
-        if (which is None or each.role == which.value) and (code is None or each.agency == code)
-    ]
-    if not ending:
-        roles = roles_of(member, held, await room_names(call))
-        raise NotFound(
-            t("{who} does not have this role.", who=named(member)),
-            argument="role",
-            allowed=t("They have: {roles}", roles=roles),
-            instead=held[0].role if held else None,
-            example=None if held else f"!member show {member.user_id}",
-        )
-    if any(each.role == Role.ADMIN.value for each in ending):
-        await refuse_last_admin(call, member.user_id)
+    ending = await _ending(call, member, held, role, agency, room)
+    await _keep_an_admin(call, ending)
     await call.tx.members.end_grants([each.id for each in ending], call.now)
     for each in ending:
         await _record(call, member, each, granted=False)
     gone = roles_of(member, ending, await room_names(call))
     done = t("{who} no longer has: {roles}.", who=named(member), roles=gone)
     return Post(await _standing(call, member, done), about=member.user_id)
+
+
+async def _ending(
+    call: Call, member: Member, held: Sequence[Grant], role: str, agency: str | None, room: str | None
+) -> list[Grant]:
+    """Those of the grants held that are meant; NotFound, pointing at the first word that fits none."""
+    which = role_or_all(role, [Role(each.role) for each in held])
+    code = (await known_agency(call, agency)).code if agency else None
+    place = await _served(call, room) if room else None
+    meant = [each for each in held if which is None or each.role == which.value]
+    if not meant:
+        raise await _not_held(call, member, held, "role", held[0].role if held else None)
+    theirs = [each for each in meant if code is None or each.agency == code]
+    if not theirs:
+        raise await _not_held(call, member, held, "agency", meant[0].agency)
+    there = [each for each in theirs if place is None or each.room_id == place.room_id]
+    if not there:
+        names = await room_names(call)
+        rooms = [names[each.room_id] for each in theirs if each.room_id in names]
+        raise await _not_held(call, member, held, "room", _quoted(rooms[0]) if rooms else "")
+    return there
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"' if " " in name else name
+
+
+async def _not_held(
+    call: Call, member: Member, held: Sequence[Grant], argument: str, instead: str | None
+) -> NotFound:
+    roles = roles_of(member, held, await room_names(call))
+    return NotFound(
+        t("{who} does not have this role.", who=named(member)),
+        argument=argument,
+        allowed=t("They have: {roles}", roles=roles),
+        instead=instead,
+        example=f"!member show {member.user_id}" if instead is None else None,
+    )
 
 
 async def _record(call: Call, member: Member, grant: Grant, *, granted: bool) -> None:
