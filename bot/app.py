@@ -147,6 +147,7 @@ class Works:
             seen.one_time_keys,
             seen.undecryptable + seen.awaited,
             len(seen.violations),
+            seen.skew,
         )
 
 

@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ from bot.kernel import clock
 from bot.kernel.vocabulary import Role
 from bot.matrix.checkup import Checkup, NeverSignedIn, look
 from bot.matrix.errors import MatrixError, SignedOut
+from bot.matrix.wire import skew_by
 from bot.toml_file import ConfigError
 from storage.encryption import WrongMasterKey, data_keys
 from storage.migrations import revisions
@@ -296,8 +296,4 @@ async def _asked(url: str) -> tuple[str, timedelta | None]:
         http.get(f"{url}/_matrix/client/versions") as answer,
     ):
         newest = str((await answer.json(content_type=None))["versions"][-1])
-        date, now = answer.headers.get("Date"), clock.now()
-    if date is None:
-        return newest, None
-    # The header is cut to seconds: its middle is the best guess.
-    return newest, now - parsedate_to_datetime(date) - timedelta(seconds=0.5)
+        return newest, skew_by(answer.headers.get("Date"), clock.now())

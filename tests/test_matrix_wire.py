@@ -1,6 +1,7 @@
 """Reading what came from outside: only `Malformed` is ever raised, and every text can be stored."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from bot.matrix.rows import NotAllowed, read_payload, without_fallback
 from bot.matrix.trust import Reason
-from bot.matrix.wire import MAX_DEPTH, Malformed, parse, parse_plaintext
+from bot.matrix.wire import MAX_DEPTH, Malformed, parse, parse_plaintext, skew_by
 
 ROOM = "!room:example.org"
 JSON = st.recursive(
@@ -144,3 +145,21 @@ def test_edits_notices_reactions_and_the_rest() -> None:
 def test_the_quotation_before_an_answer_is_taken_off(body: str, expected: str) -> None:
     """As older clients wrote it (Matrix specification 1.12, "Fallbacks for rich replies")."""
     assert without_fallback(body) == expected
+
+
+@pytest.mark.parametrize(
+    ("date", "skew"),
+    [
+        ("Tue, 03 Nov 2026 17:00:00 GMT", timedelta(seconds=-0.5)),
+        ("Tue, 03 Nov 2026 16:55:00 GMT", timedelta(seconds=299.5)),
+        ("Tue, 03 Nov 2026 17:00:00 -0000", None),
+        ("yesterday", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_date_of_an_answer_says_how_far_our_clock_is_off(
+    date: str | None, skew: timedelta | None
+) -> None:
+    """The header is cut to seconds, and may be anything."""
+    assert skew_by(date, datetime(2026, 11, 3, 17, tzinfo=UTC)) == skew

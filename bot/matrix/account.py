@@ -1,7 +1,7 @@
 """Who we are on the homeserver: what a sign-in needs, and what health shows of it."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 
 @dataclass(frozen=True)
@@ -35,3 +35,4 @@ class Health:
     violations: tuple[str, ...]
     refused: dict[str, int] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
+    skew: timedelta | None = None  # our clock less the homeserver's

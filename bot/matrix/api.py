@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,7 +12,7 @@ from nio import Api, AsyncClient, AsyncClientConfig  # type: ignore[import-untyp
 
 from bot.kernel import clock
 from bot.matrix.errors import LoginRefused, MatrixError, Rejected, SignedOut, Unreachable
-from bot.matrix.wire import Json, Malformed, number, obj, parse, text
+from bot.matrix.wire import Json, Malformed, number, obj, parse, skew_by, text
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Homeserver:
         parts = urlsplit(url)
         # For people to read, and for logs: never a user's name, a password or a query.
         self._place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        self.skew: timedelta | None = None  # our clock less its, at the last answer
 
     async def close(self) -> None:
         """Give back the connections."""
@@ -69,6 +71,8 @@ class Homeserver:
         try:
             async with asyncio.timeout(seconds + 5):
                 response = await self._client.send(method, path, data, headers, timeout=seconds)
+                skew = skew_by(response.headers.get("Date"), clock.now())
+                self.skew = self.skew if skew is None else skew
                 async with response:
                     raw, status = await response.read(), response.status
         except (ClientError, TimeoutError, OSError) as error:

@@ -300,6 +300,7 @@ class Session:
             tuple(violations),
             dict(self._receiver.refused),
             dict(self._receiver.dropped),
+            self._server.skew,
         )
 
     async def close(self) -> None:

@@ -3,6 +3,8 @@
 import json
 import math
 import re
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 Json = dict[str, Any]
@@ -122,3 +124,15 @@ def texts(value: Any) -> list[str]:
 def number(value: Any) -> int | None:
     """The value if it is a whole number from 0 on."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def skew_by(date: str | None, now: datetime) -> timedelta | None:
+    """Our clock less that of whoever wrote this HTTP `Date` header; None if it is not one."""
+    try:
+        written = parsedate_to_datetime(date or "")
+    except ValueError:
+        return None
+    if written.tzinfo is None:
+        return None
+    # The header is cut to seconds: its middle is the best guess.
+    return now - written - timedelta(seconds=0.5)
