@@ -94,34 +94,27 @@ async def serve_room(
     """Tell me to work in this room, under a name, with the tags by which alerts reach it."""
     proper = name_of(name)
     await _refuse_name(call, proper)
-    if call.room.served:
-        raise Conflict(
-            t("I serve this room already, as {name}.", name=call.room.name or ""), example="!room policy"
-        )
+    _refuse_served(call)
     values = {
         "name": proper,
         "tags": tags_of(tags) or own_tag(proper),
         "language": lang.value if lang else call.room.language,
         "zone": zone_named(tz, "tz").key if tz else call.room.zone,
     }
+    by = {"served": True, "served_by": call.who.user_id, "served_at": call.now}
     # A room that is served belongs to all in it: what is for one person alone goes to a room of its own.
-    await call.tx.rooms.change(
-        call.room.room_id,
-        **values,
-        served=True,
-        served_by=call.who.user_id,
-        served_at=call.now,
-        direct_with=None,
-    )
+    await call.tx.rooms.change(call.room.room_id, **values, **by, direct_with=None)
     served = await _room(call)
-    return Post(
-        card(
-            t("I serve this room as {name}.", name=proper),
-            _settings(served),
-            await _strangers(call, served),
-            line(t("What you can do here: {command}", command=ToType("!help"))),
+    said = t("I serve this room as {name}.", name=proper)
+    more = line(t("What you can do here: {command}", command=ToType("!help")))
+    return Post(card(said, _settings(served), await _strangers(call, served), more))
+
+
+def _refuse_served(call: Call) -> None:
+    if call.room.served:
+        raise Conflict(
+            t("I serve this room already, as {name}.", name=call.room.name or ""), example="!room policy"
         )
-    )
 
 
 async def _refuse_name(call: Call, name: str) -> None:

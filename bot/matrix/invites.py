@@ -39,13 +39,7 @@ class Invites:
     async def _answer(self, room: Room) -> bool:
         answer = room.answer
         try:
-            if answer in (JOIN, EXPLAIN):
-                await self._server.join(room.room_id)
-            if answer == EXPLAIN:
-                content = {"msgtype": "m.notice", "body": EXPLANATION}
-                await self._server.send(room.room_id, "m.room.message", content, f"plain-{room.room_id}")
-            if answer != JOIN:
-                await self._server.leave(room.room_id)
+            await self._carry_out(room.room_id, answer)
         except SignedOut:
             raise
         except Rejected as error:
@@ -53,13 +47,26 @@ class Invites:
             log.warning("invite.gone room=%s errcode=%s", room.room_id, error.errcode)
         except MatrixError:
             return False
+        await self._keep_answered(room.room_id, answer)
+        log.info("invite.answered room=%s answer=%s", room.room_id, answer)
+        return True
+
+    async def _carry_out(self, room_id: str, answer: str | None) -> None:
+        if answer in (JOIN, EXPLAIN):
+            await self._server.join(room_id)
+        if answer == EXPLAIN:
+            content = {"msgtype": "m.notice", "body": EXPLANATION}
+            await self._server.send(room_id, "m.room.message", content, f"plain-{room_id}")
+        if answer != JOIN:
+            await self._server.leave(room_id)
+
+    async def _keep_answered(self, room_id: str, answer: str | None) -> None:
+        """Nothing is open any more, unless the room was decided about anew meanwhile."""
         async with self._machine.lock, self._database.transaction() as tx:
-            known = self._rooms.find(room.room_id)
+            known = self._rooms.find(room_id)
             if known is not None and known.answer == answer:
-                changed = self._rooms.change(room.room_id)
+                changed = self._rooms.change(room_id)
                 changed.answer = None
                 if answer != JOIN:
                     changed.membership = LEFT
                 await self._rooms.save(tx)
-        log.info("invite.answered room=%s answer=%s", room.room_id, answer)
-        return True
