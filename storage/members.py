@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Column, ColumnElement, Index, Integer, String, Table, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.crypto import device_lists
 from storage.encryption import Encrypted
 from storage.schema import Instant, metadata, upsert
 
@@ -109,6 +110,13 @@ class Members:
             Member(*row)
             for row in await self._connection.execute(query.order_by(members.c.agency, members.c.user_id))
         ]
+
+    async def unseen(self, limit: int) -> list[str]:
+        """User ids of active members of whose devices and identity nothing was ever asked."""
+        asked = select(device_lists.c.user_id).where(device_lists.c.user_id == members.c.user_id)
+        query = select(members.c.user_id).where(members.c.state == ACTIVE, ~asked.exists())
+        query = query.order_by(members.c.user_id).limit(limit)
+        return list((await self._connection.execute(query)).scalars())
 
     async def standings(self, user_ids: Sequence[str]) -> dict[str, tuple[str, str | None]]:
         """For those of these users who were ever enrolled: their state and the pinned master key."""

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from bot.kernel.vocabulary import Role
-from commands.members.rules import SAMPLE, grouped, why_not_counted
+from bot.kernel.words import grouped
+from commands.members.rules import SAMPLE, why_not_counted
 from storage.crypto import DeviceList
 from storage.members import ACTIVE, SUSPENDED, Member
 from storage.transaction import Database

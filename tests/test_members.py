@@ -7,7 +7,8 @@ import pytest
 
 from bot.kernel.errors import NotUnderstood
 from bot.kernel.vocabulary import Role
-from commands.members.rules import SAMPLE, grouped, in_words, key_of, name_of
+from bot.kernel.words import grouped
+from commands.members.rules import SAMPLE, in_words, key_of, name_of
 from storage.crypto import DeviceList
 from storage.members import ACTIVE, REMOVED, SUSPENDED, Grant, Member
 from storage.transaction import Database

@@ -5,6 +5,7 @@ import pytest
 from bot.matrix.trust import (
     STRANGER,
     Device,
+    EnrolledCircle,
     Identity,
     Owner,
     Reason,
@@ -13,6 +14,11 @@ from bot.matrix.trust import (
     decide,
     withhold,
 )
+from storage.crypto import DeviceList
+from storage.members import Member
+from storage.transaction import Database
+from tests.fakes import NOON
+from tests.story import Story
 
 ANNA, EVE = "@anna:example.org", "@eve:example.org"
 SIGNED = Device(ANNA, "LAPTOP", "ed-laptop", "curve-laptop", signed=True)
@@ -87,3 +93,43 @@ def test_keys_go_only_to_signed_devices_of_the_pinned_identity(
 ) -> None:
     """The table of `withhold`."""
     assert withhold(standing, identity, device) == code
+
+
+async def test_the_first_identity_of_a_member_is_pinned_once_recorded_and_told(database: Database) -> None:
+    """A stranger's is not, nor a second one."""
+    story = await Story.begin(database, [])
+    async with database.transaction() as tx:
+        await tx.members.enrol(Member(ANNA, "RCMP", None, None, None, "active", None, None, None, "x", NOON))
+        circle = EnrolledCircle()
+        assert await circle.unseen(tx, 10) == [ANNA]
+        for identity in (SHOWN, Identity(ANNA, "other"), Identity(EVE, "hers")):
+            await circle.see(tx, [identity])
+        assert (await circle.standing(tx, ANNA)).pin == "master"
+        rows = await tx.inbox.unhandled()
+    assert [(row.kind, row.content) for row in rows] == [
+        ("identity", {"user_id": ANNA, "identity": "master"})
+    ]
+    (entry,) = await story.audit()
+    assert (entry.type, entry.action, entry.object, entry.reason_code) == (
+        "system",
+        "member.pin",
+        ANNA,
+        "first-sight",
+    )
+
+
+async def test_where_fingerprints_are_given_by_hand_nothing_is_pinned_at_sight(database: Database) -> None:
+    """Nor is it told, as it could be copied into the command without being compared."""
+    async with database.transaction() as tx:
+        await tx.members.enrol(Member(ANNA, "RCMP", None, None, None, "active", None, None, None, "x", NOON))
+        await EnrolledCircle("fingerprint").see(tx, [SHOWN])
+        assert (await tx.members.standings([ANNA]))[ANNA] == ("active", None)
+        assert await tx.inbox.unhandled() == []
+
+
+async def test_who_was_asked_for_is_unseen_no_more(database: Database) -> None:
+    """Also if the homeserver knows no device of theirs."""
+    async with database.transaction() as tx:
+        await tx.members.enrol(Member(ANNA, "RCMP", None, None, None, "active", None, None, None, "x", NOON))
+        await tx.crypto.save_device_lists([DeviceList(ANNA, False, Identity(ANNA).document(), None)])
+        assert await EnrolledCircle().unseen(tx, 10) == []

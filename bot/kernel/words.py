@@ -8,6 +8,14 @@ NEAR = 2  # edits at which a word is still taken for a slip of the finger
 _DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−"), "-")
 
 
+GROUP = 4
+
+
+def grouped(key: str) -> str:
+    """A key in groups of four, to be read aloud and compared."""
+    return " ".join(key[at : at + GROUP] for at in range(0, len(key), GROUP))
+
+
 def folded(word: str) -> str:
     """The word without case and accents, every dash a hyphen."""
     apart = unicodedata.normalize("NFKD", word.translate(_DASHES))

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from bot.kernel import clock
@@ -45,6 +45,7 @@ class Devices:
         self._asking = asyncio.Lock()
         self._changes: dict[str, int] = {}
         self._not_before: dict[str, datetime] = {}
+        self.on_received: Callable[[], None] = lambda: None
 
     async def mark_changed(self, tx: Transaction, users: list[str]) -> None:
         """The homeserver says that these users' devices are not what they were."""
@@ -56,8 +57,8 @@ class Devices:
         await tx.crypto.outdate_devices(users)
         self._rooms.touch(users)
 
-    async def refresh(self, users: Iterable[str]) -> bool:
-        """Ask for every one of these users who is new to us or has changed; True if inbox rows were added.
+    async def refresh(self, users: Iterable[str]) -> None:
+        """Ask for every one of these users who is new to us or has changed.
 
         A user whose homeserver does not answer keeps the devices known so far and is asked for later.
         """
@@ -78,7 +79,8 @@ class Devices:
                 await one_ahead((self._ask(wanted[at : at + USERS_A_QUERY]) for at in starts), learn)
             finally:
                 self._changes.clear()  # counted only while an answer is on its way
-        return added
+        if added:
+            self.on_received()
 
     async def outdated(self, tx: Transaction, users: Sequence[str]) -> list[str]:
         """Those of these users who must be asked for before their devices may count."""
@@ -94,8 +96,13 @@ class Devices:
     async def _learn(self, tx: Transaction, before: dict[str, int], shown: list[Identity]) -> bool:
         known = await tx.crypto.device_lists([identity.user_id for identity in shown])
         merged = [_merged(known.get(new.user_id), new) for new in shown]
+        users = [identity.user_id for identity in merged]
+        pinned = {user for user, each in (await self._circle.standings(tx, users)).items() if each.pin}
         standings = await self._circle.see(tx, merged)
-        added, lists = any(new.vouched for new in merged), []
+        # Who is pinned only now, or vouched for, has an inbox row that tells of it.
+        added = any(each.pin and user not in pinned for user, each in standings.items())
+        added |= any(new.vouched for new in merged)
+        lists: list[DeviceList] = []
         for new in merged:
             user, old = new.user_id, known.get(new.user_id)
             violation = _violation(standings[user], new)

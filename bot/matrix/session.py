@@ -64,7 +64,7 @@ class Session:
         self._receiver = Receiver(machine, megolm, circle, patience)
         own = signing.own
         voucher = (own.user_id, own.user_signing.public) if own else None
-        devices = Devices(database, server, circle, self._rooms, machine.lock, voucher)
+        self._devices = devices = Devices(database, server, circle, self._rooms, machine.lock, voucher)
         sharing = Sharing(database, server, machine, megolm, devices, circle)
         master = own.master.public if own else ""
         self._sender = Sender(database, server, machine, megolm, sharing, self._rooms, master)
@@ -75,7 +75,7 @@ class Session:
             self._verifier = Verifier(database, server, machine, devices, self._sender, circle, own)
             self._sync.on_steps = self._verifier.hear
         self._invites = Invites(database, server, machine, self._rooms)
-        self._upkeep = Upkeep(database, self._rooms, self._receiver, self._sender, sharing)
+        self._upkeep = Upkeep(database, self._rooms, self._receiver, self._sender, sharing, devices, circle)
         self._making_direct = asyncio.Lock()
 
     @classmethod
@@ -107,7 +107,7 @@ class Session:
 
     @on_received.setter
     def on_received(self, call: Callable[[], None]) -> None:
-        self._sync.on_received = call
+        self._sync.on_received = self._devices.on_received = call
         if self._verifier is not None:
             self._verifier.on_received = call
 
@@ -121,6 +121,7 @@ class Session:
                     self._invites.answer_all,
                     self._upkeep.renew_channels,
                     self._upkeep.make_rooms_ready,
+                    self._upkeep.meet_members,
                 ):
                     group.create_task(self._after_rounds(chore))
                 if self._verifier is not None:

@@ -160,8 +160,7 @@ class Sync:
             if standing.state == ACTIVE and (standing.needs_pin or user in present)
         )
         try:
-            if known and await self._devices.refresh(known[:SENDERS_A_ROUND]):
-                self.on_received()
+            await self._devices.refresh(known[:SENDERS_A_ROUND])
         except SignedOut:
             raise
         except MatrixError as error:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from bot.kernel import clock
+from storage.audit import Entry
 from storage.inbox import Received
 from storage.members import ACTIVE, SUSPENDED, VERIFIED
 from storage.transaction import Transaction
@@ -163,6 +165,10 @@ class Circle:
         """The homeserver has shown these identities: pin them where that is allowed; the standings then."""
         return await self.standings(tx, [identity.user_id for identity in identities])
 
+    async def unseen(self, tx: Transaction, limit: int) -> list[str]:
+        """Who is to be asked for though nothing came from them: here nobody."""
+        return []
+
     async def may_invite(self, tx: Transaction, user_id: str, direct: bool) -> bool | None:
         """Whether this user's invite is accepted, to a room that is said to be direct or not.
 
@@ -196,7 +202,7 @@ class EnrolledCircle(Circle):
             user, standing = identity.user_id, standings[identity.user_id]
             new = standing.state == ACTIVE and not standing.pin and identity.master
             if new and self.pinning == FIRST_SIGHT:
-                await tx.members.pin(user, new, FIRST_SIGHT, clock.now())
+                await _pin(tx, user, new, clock.now())
                 standings[user] = await self.standing(tx, user)
             if identity.vouched and standing.state == ACTIVE:
                 await self._take_up(tx, identity)
@@ -217,6 +223,10 @@ class EnrolledCircle(Circle):
             event_id = f"vouched:{user}:{master}:{content['stage']}"
             await tx.inbox.add(Received(event_id, "", user, "verification", content, now, now))
 
+    async def unseen(self, tx: Transaction, limit: int) -> list[str]:
+        """Active members whose identity nobody has asked for yet: it may be pinned before they ever speak."""
+        return await tx.members.unseen(limit)
+
     async def may_invite(self, tx: Transaction, user_id: str, direct: bool) -> bool | None:
         """Active members with a grant as admin or supervisor in force; all active members to direct rooms.
 
@@ -227,6 +237,15 @@ class EnrolledCircle(Circle):
         return direct or any(
             grant.role in INVITING_ROLES for grant in await tx.members.grants(user_id, clock.now())
         )
+
+
+async def _pin(tx: Transaction, user: str, master: str, now: datetime) -> None:
+    """Pin a member's first identity, and have it told to whoever enrolled her."""
+    await tx.members.pin(user, master, FIRST_SIGHT, now)
+    entry = Entry(now, "system", "member.pin", object=user, fields=("master_key",), reason_code=FIRST_SIGHT)
+    await tx.audit.add(entry)
+    content = {"user_id": user, "identity": master}
+    await tx.inbox.add(Received(f"identity:{user}:{master}", "", user, "identity", content, now, now))
 
 
 def _standing(state: str, pin: str | None) -> Standing:

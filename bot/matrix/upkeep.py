@@ -4,32 +4,66 @@ import logging
 from datetime import datetime, timedelta
 
 from bot.kernel import clock
+from bot.matrix.devices import Devices
 from bot.matrix.errors import MatrixError, SendRefused, SignedOut
 from bot.matrix.receive import Receiver
 from bot.matrix.rooms import Rooms
 from bot.matrix.send import Sender
 from bot.matrix.sharing import Sharing
-from bot.matrix.trust import Device, Identity
+from bot.matrix.trust import Circle, Device, Identity
 from storage.transaction import Database
 
 log = logging.getLogger(__name__)
 
 # Matrix specification, "Recovering from undecryptable messages": at most one new session an hour.
 RENEWED_EVERY = timedelta(hours=1)
+# Somebody is enrolled by a command: for this long after one there may be somebody new.
+NEWS = timedelta(minutes=1)
+MET_A_ROUND = 100
 
 
 class Upkeep:
     """Work that nobody waits for; each method does what is open, and is called again if it says False."""
 
     def __init__(
-        self, database: Database, rooms: Rooms, receiver: Receiver, sender: Sender, sharing: Sharing
+        self,
+        database: Database,
+        rooms: Rooms,
+        receiver: Receiver,
+        sender: Sender,
+        sharing: Sharing,
+        devices: Devices,
+        circle: Circle,
     ) -> None:
         self._database = database
         self._rooms = rooms
         self._receiver = receiver
         self._sender = sender
         self._sharing = sharing
+        self._devices = devices
+        self._circle = circle
         self._renewed: dict[str, datetime] = {}
+        self._taken_in, self._news_at = -1, clock.now()
+        self._unmet = True
+
+    async def meet_members(self) -> bool:
+        """Ask for the identities of members who were enrolled and never heard of, with or without a room."""
+        now = clock.now()
+        if self._receiver.added != self._taken_in:
+            self._taken_in, self._news_at = self._receiver.added, now
+        if not self._unmet and now - self._news_at > NEWS:
+            return True
+        async with self._database.transaction() as tx:
+            unseen = await self._circle.unseen(tx, MET_A_ROUND)
+        self._unmet = bool(unseen)
+        try:
+            await self._devices.refresh(unseen)
+        except SignedOut:
+            raise
+        except MatrixError as error:
+            log.warning("members.unanswered error=%s", type(error).__name__)
+            return False
+        return True
 
     async def make_rooms_ready(self) -> bool:
         """Bring the next message's keys to all who may read it, in served rooms where that has changed."""
@@ -54,7 +88,7 @@ class Upkeep:
         broken, self._receiver.broken = self._receiver.broken, set()
         if not broken:
             return True
-        devices = [device for device in await self._devices(broken) if self._is_due(device)]
+        devices = [device for device in await self._known(broken) if self._is_due(device)]
         if not devices:
             return True
         try:
@@ -72,7 +106,7 @@ class Upkeep:
         last = self._renewed.get(device.curve25519)
         return last is None or clock.now() - last >= RENEWED_EVERY
 
-    async def _devices(self, broken: set[tuple[str, str]]) -> list[Device]:
+    async def _known(self, broken: set[tuple[str, str]]) -> list[Device]:
         """Those of these users and Curve25519 keys that are devices we know."""
         async with self._database.transaction() as tx:
             lists = await tx.crypto.device_lists(sorted({user for user, _ in broken}))

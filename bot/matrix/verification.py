@@ -216,8 +216,7 @@ class Verifier:
     async def _known(self, user_id: str, content: Json) -> Party | None:
         """The device that a message names, if the pinned identity of an active member has signed it."""
         device_id = text(content.get("from_device"))
-        if await self._devices.refresh([user_id]):
-            self.on_received()
+        await self._devices.refresh([user_id])
         async with self._database.transaction() as tx:
             standing = await self._circle.standing(tx, user_id)
             listed = (await tx.crypto.device_lists([user_id])).get(user_id)

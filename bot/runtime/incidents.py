@@ -4,16 +4,17 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot.kernel.card import card, line
+from bot.kernel.card import Code, card, line
 from bot.kernel.language import Text, ToType, t
-from bot.kernel.vocabulary import Capability, Reaction, Ref, Role
+from bot.kernel.vocabulary import Capability, Post, Reaction, Ref, Role
+from bot.kernel.words import grouped
 from bot.runtime.incoming import words_of
 from bot.runtime.lines import command_start
 from bot.runtime.posting import Origin, Poster
 from bot.runtime.verifications import entry_of, said_of
 from storage.audit import OK, REFUSED, Entry
 from storage.inbox import Received
-from storage.members import ACTIVE, Member
+from storage.members import ACTIVE, REMOVED, Member
 from storage.rooms import Room
 from storage.transaction import Transaction
 
@@ -50,6 +51,7 @@ class Incidents:
             "left": self._left,
             "violation": self._violation,
             "verification": self._verification,
+            "identity": self._identity,
         }
 
     async def handle(self, tx: Transaction, row: Received, now: datetime) -> None:
@@ -168,6 +170,37 @@ class Incidents:
             await self._poster(tx, now).direct(said, row.sender)
         else:
             await self._poster(tx, now).say(said, origin)
+
+    async def _identity(self, tx: Transaction, row: Received, now: datetime) -> None:
+        """Tell whoever enrolled a member, where they did, which identity was pinned: to compare it."""
+        member = await tx.members.find(str(row.content["user_id"]))
+        if member is None or member.master_key != row.content["identity"]:
+            return
+        shown = card(
+            t("The homeserver shows me {user}. I have pinned this identity:", user=member.user_id),
+            line(Code(grouped(member.master_key or ""))),
+            t("Compare it with them by telephone, group by group."),
+        )
+        enroller = await tx.members.find(member.enrolled_by)
+        asked = await self._enrolment(tx, member.user_id)
+        room = await tx.rooms.find(asked.room_id) if asked else None
+        poster = self._poster(tx, now)
+        if enroller is None or enroller.state != ACTIVE:
+            return
+        if asked is None or room is None or not room.is_reached:
+            await poster.direct(shown, enroller.user_id)
+            return
+        origin = Origin(room, enroller.user_id, asked.event_id, poster.voices(enroller, room))
+        await poster.say(Post(shown, about=member.user_id), origin)
+
+    async def _enrolment(self, tx: Transaction, user_id: str) -> Received | None:
+        """The message that enrolled this member last."""
+        changes = [each for each in await tx.transitions.of(user_id) if each.object == user_id]
+        enrolled = [
+            each for each in changes if each.to_state == ACTIVE and each.from_state in (None, REMOVED)
+        ]
+        event_id = enrolled[-1].event_id if enrolled else None
+        return await tx.inbox.find(event_id) if event_id else None
 
     # people and rooms
 

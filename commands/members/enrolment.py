@@ -6,10 +6,11 @@ from bot.kernel.card import Card, Code, bullet, card, line
 from bot.kernel.errors import Conflict
 from bot.kernel.language import Language, ToType, t
 from bot.kernel.vocabulary import Call, Example, Post, Quoted, Role, UserId
+from bot.kernel.words import grouped
 from bot.kernel.zones import zone_named
 from commands.agencies import known_agency
 from commands.members.capability import PERSON, enrolled, identity_of, members, record, refuse_oneself
-from commands.members.rules import SAMPLE, STATES, grouped, key_of, name_of, named
+from commands.members.rules import SAMPLE, STATES, key_of, name_of, named
 from storage.members import ACTIVE, ENROLMENT, FINGERPRINT, REMOVED, SUSPENDED, Member
 
 NAMES = {
@@ -139,7 +140,7 @@ async def _welcome(call: Call, member: Member, role: Role) -> Card:
     elif call.pins_at_sight:
         lines.append(
             bullet(
-                t("I pin it when I first see it. To compare it then:"),
+                t("I am asking the homeserver for it, pin it when I see it, and then tell you. Until then:"),
                 " ",
                 ToType(f"!member show {member.user_id}"),
             )

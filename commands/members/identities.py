@@ -6,8 +6,9 @@ from bot.kernel.card import Card, Code, Line, Strong, bullet, card, line
 from bot.kernel.errors import Conflict
 from bot.kernel.language import Text, ToType, t
 from bot.kernel.vocabulary import Call, Example, Post, Role, UserId
+from bot.kernel.words import grouped
 from commands.members.capability import PERSON, enrolled, members, record, refuse_oneself
-from commands.members.rules import grouped, named, why_not_counted
+from commands.members.rules import named, why_not_counted
 from storage.members import COMPARED, Member
 from storage.repins import Repin
 

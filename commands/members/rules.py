@@ -7,6 +7,7 @@ from bot.kernel.card import Code, Line, Strong, bullet
 from bot.kernel.errors import NotUnderstood
 from bot.kernel.language import Text, t
 from bot.kernel.vocabulary import Role
+from bot.kernel.words import grouped
 from storage.members import (
     ACTIVE,
     COMPARED,
@@ -21,7 +22,6 @@ from storage.members import (
 )
 
 KEY_BYTES = 32  # an Ed25519 public key (RFC 8032, 5.1.5)
-GROUP = 4
 LONGEST_NAME = 60
 
 SAMPLE = "fO37 Gq0X yL6z 1oTn 8Vb4 WcRk 2mDs 9HaE uPjI 5tQx NZk"  # nobody's
@@ -34,11 +34,6 @@ PINNED = {
     COMPARED: t("pinned after two people compared it"),
     VERIFIED: t("pinned and verified by emoji"),
 }
-
-
-def grouped(key: str) -> str:
-    """A key in groups of four, to be read aloud and compared."""
-    return " ".join(key[at : at + GROUP] for at in range(0, len(key), GROUP))
 
 
 def key_of(typed: str) -> str:

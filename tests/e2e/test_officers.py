@@ -11,6 +11,7 @@ import pytest
 
 from bot.demo.homeserver import EmbeddedHomeserver
 from bot.demo.officer import Officer
+from bot.kernel.words import grouped
 from storage.audit import REFUSED
 from tests.e2e.js_officer import JsOfficer
 from tests.e2e.world import World, world
@@ -83,6 +84,26 @@ async def team(
         ):
             await anna.ask(room, command, answer=answer)
         yield Team(there, anna, marc, luc, nora, detroit, champlain)
+
+
+async def test_who_enrols_somebody_gets_the_fingerprint_to_compare(team: Team) -> None:
+    shown = await team.anna.hear_text(team.detroit, f"Marc ({team.marc.user_id}) is enrolled", team.bot)
+    async with team.world.database.transaction() as tx:
+        marc = await tx.members.find(team.marc.user_id)
+    assert grouped((marc and marc.master_key) or "?") in shown.body
+
+
+async def test_somebody_who_shares_no_room_with_the_bot_is_seen_too(
+    team: Team, homeserver: EmbeddedHomeserver
+) -> None:
+    await homeserver.register("team-afar", PASSWORD)
+    async with await JsOfficer.start() as afar:
+        await afar.login(homeserver.url, "team-afar", PASSWORD, "only-signed-devices")
+        await team.anna.ask(team.detroit, f"!member add {afar.user_id} CBP", answer="We share no room yet")
+        shown = await team.anna.hear_text(team.detroit, f"shows me {afar.user_id}", team.bot)
+    async with team.world.database.transaction() as tx:
+        member = await tx.members.find(afar.user_id)
+    assert grouped((member and member.master_key) or "?") in shown.body
 
 
 async def test_an_alert_reaches_two_rooms_and_is_answered_by_two_agencies_in_two_languages(
