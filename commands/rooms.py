@@ -6,10 +6,10 @@ from enum import Enum
 from bot.kernel.card import Card, Code, Line, Strong, bullet, card, line
 from bot.kernel.errors import Conflict, NotAllowed, NotUnderstood
 from bot.kernel.language import Text, ToType, t, tn
+from bot.kernel.room_care import troubles
 from bot.kernel.vocabulary import Call, Capability, Example, Post, Role
 from bot.kernel.words import folded
 from bot.kernel.zones import zone_named
-from storage.members import ACTIVE, SUSPENDED
 from storage.rooms import Room
 
 rooms = Capability("rooms")
@@ -32,6 +32,18 @@ class RoomLanguage(Enum):
     def label(self) -> Text:
         """For readers."""
         return {"en": t("English"), "fr": t("French"), "both": t("English and French")}[self.value]
+
+
+class StrangerPolicy(Enum):
+    """What is done while somebody is in the room who is not enrolled."""
+
+    HOLD = "hold"
+    TELL = "tell"
+
+    @property
+    def label(self) -> Text:
+        """For readers."""
+        return {"hold": t("hold"), "tell": t("tell")}[self.value]
 
 
 def tags_of(typed: tuple[str, ...]) -> tuple[str, ...]:
@@ -107,7 +119,7 @@ async def serve_room(
     served = await _room(call)
     said = t("I serve this room as {name}.", name=proper)
     more = line(t("What you can do here: {command}", command=ToType("!help")))
-    return Post(card(said, _settings(served), await _strangers(call, served), more))
+    return Post(card(said, _settings(served), await _state_of(call, served), more))
 
 
 def _refuse_served(call: Call) -> None:
@@ -142,22 +154,19 @@ def _settings(room: Room) -> list[Line]:
         bullet(t("Language: {language} · Zone: {zone}", language=language, zone=room.zone)),
         bullet(t("Commands begin with"), " ", Code(room.prefix)),
         bullet(reactions if room.reactions else t("Reactions do not count as answers.")),
+        *([] if room.holds else [bullet(t("I speak of alerts here also while somebody is not enrolled."))]),
     ]
 
 
-async def _strangers(call: Call, room: Room) -> list[Line]:
-    """Who is in the room and is not enrolled, and what to do about it."""
-    known = {member.user_id for member in await call.tx.members.all(ACTIVE, SUSPENDED)}
-    strangers = [user for user in await call.tx.rooms.present(room.room_id) if user not in known]
-    if not strangers:
-        return [bullet(t("Everybody here is enrolled."))]
-    said = tn(
-        "{count} person here is not enrolled; I neither hear them nor give them keys: {who}",
-        "{count} people here are not enrolled; I neither hear them nor give them keys: {who}",
-        len(strangers),
-        who=tuple(strangers),
-    )
-    return [bullet(said), bullet(t("Enrol them:"), " ", ToType(f"!member add {strangers[0]} AGENCY"))]
+async def _state_of(call: Call, room: Room) -> list[Line]:
+    """What is wrong with the room, who is there and is not enrolled among it."""
+    strangers = await call.tx.rooms.strangers(room.room_id)
+    lines = [] if strangers else [bullet(t("Everybody here is enrolled."))]
+    present = await call.tx.rooms.present(room.room_id)
+    servers = tuple(sorted({user.partition(":")[2] for user in present}))
+    if room.federated and len(servers) > 1:
+        lines.append(bullet(t("People of these homeservers are here: {servers}", servers=servers)))
+    return [*lines, *troubles(room, strangers)]
 
 
 @rooms.command(
@@ -198,10 +207,14 @@ def _entry(room: Room, size: int, here: str) -> Text:
     "room policy",
     role=None,
     french=["salon règles"],
-    names=NAMES | {"reactions": "réactions"},
+    names=NAMES | {"reactions": "réactions", "strangers": "inconnus"},
     examples=[
         Example("!room policy", answers="Commands begin with !"),
         Example("!room policy tags=ops,marine reactions=on", answers="Tags: ops, marine"),
+        Example(
+            "!room policy strangers=tell",
+            answers="I speak of alerts here also while somebody is not enrolled",
+        ),
         Example("!room policy prefix=/", answers="cannot begin a command", refused=True),
         Example("!room policy tz=nowhere", answers="I know no zone nowhere", refused=True),
     ],
@@ -214,6 +227,7 @@ async def set_policy(
     tz: str | None = None,
     prefix: str | None = None,
     reactions: bool | None = None,
+    strangers: StrangerPolicy | None = None,
 ) -> Post:
     """How I work in this room; an admin can change it."""
     changes = {
@@ -222,12 +236,13 @@ async def set_policy(
         "zone": zone_named(tz, "tz").key if tz else None,
         "prefix": None if prefix is None else prefix_of(prefix),
         "reactions": reactions,
+        "holds": None if strangers is None else strangers is StrangerPolicy.HOLD,
     }
     wanted = {name: value for name, value in changes.items() if value is not None}
     _refuse_unserved(call)
     if not wanted:
         shown = card(line(Strong(t("{name}:", name=call.room.name or ""))), _settings(call.room))
-        return Post(card(shown.blocks, await _strangers(call, call.room)))
+        return Post(card(shown.blocks, await _state_of(call, call.room)))
     if not call.may(Role.ADMIN):
         raise NotAllowed(t("Only an admin changes how I work here."), example="!room policy")
     await call.tx.rooms.change(call.room.room_id, **wanted)

@@ -33,7 +33,8 @@ outbox = Table(
     Index("ix_outbox_about", "about", "room_id"),
 )
 
-QUEUED, SENT, FAILED = "queued", "sent", "failed"
+# `held` is queued once more when nobody is in its room any longer who must not read it.
+QUEUED, HELD, SENT, FAILED = "queued", "held", "sent", "failed"
 ANSWER, CARD, EDIT = "answer", "card", "edit"
 
 
@@ -85,6 +86,7 @@ class Outbox:
         kind: str = ANSWER,
         replaces: int | None = None,
         priority: int = 0,
+        held: bool = False,
     ) -> int:
         """Owe a message; `txn_id` is stable for ever and unique. Returns the row's id."""
         statement = outbox.insert().values(
@@ -96,7 +98,7 @@ class Outbox:
             kind=kind,
             replaces=replaces,
             priority=priority,
-            state=QUEUED,
+            state=HELD if held else QUEUED,
             attempts=0,
             created_at=now,
             next_try_at=now,
@@ -157,7 +159,8 @@ class Outbox:
 
     async def give_up(self, room_id: str, error: str) -> int:
         """Owe a room nothing more about any object: what still waited is given up; how many that were."""
-        waiting = (outbox.c.room_id == room_id, outbox.c.state == QUEUED, outbox.c.about.is_not(None))
+        waits = outbox.c.state.in_((QUEUED, HELD))
+        waiting = (outbox.c.room_id == room_id, waits, outbox.c.about.is_not(None))
         statement = update(outbox).where(*waiting).values(state=FAILED, error=error)
         return int((await self._connection.execute(statement)).rowcount)
 
@@ -165,10 +168,20 @@ class Outbox:
         """Change a message that was not tried yet; False if it was."""
         statement = (
             update(outbox)
-            .where(outbox.c.id == row_id, outbox.c.state == QUEUED, outbox.c.attempts == 0)
+            .where(outbox.c.id == row_id, outbox.c.state.in_((QUEUED, HELD)), outbox.c.attempts == 0)
             .values(content=content)
         )
         return bool((await self._connection.execute(statement)).rowcount)
+
+    async def holding(self) -> list[str]:
+        """The rooms for which something is held back."""
+        query = select(outbox.c.room_id).where(outbox.c.state == HELD).distinct()
+        return [str(room_id) for room_id in (await self._connection.execute(query)).scalars()]
+
+    async def release(self, room_id: str, now: datetime) -> None:
+        """What was held back for this room may go now."""
+        statement = update(outbox).where(outbox.c.room_id == room_id, outbox.c.state == HELD)
+        await self._connection.execute(statement.values(state=QUEUED, next_try_at=now))
 
     async def cards(self, about: str) -> list[Owed]:
         """The standing cards of an object, one a room, that were not given up."""
@@ -182,7 +195,7 @@ class Outbox:
     async def pending_edit(self, replaces: int) -> Owed | None:
         """An edit of this card that still waits."""
         query = select(*_OWED).where(
-            outbox.c.replaces == replaces, outbox.c.kind == EDIT, outbox.c.state == QUEUED
+            outbox.c.replaces == replaces, outbox.c.kind == EDIT, outbox.c.state.in_((QUEUED, HELD))
         )
         row = (await self._connection.execute(query.order_by(outbox.c.id.desc()).limit(1))).one_or_none()
         return Owed(*row) if row else None

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Boolean, Column, Index, String, Table, delete, func, select, update
+from sqlalchemy import Boolean, Column, Index, String, Table, delete, false, func, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.encryption import Encrypted
+from storage.members import ACTIVE, SUSPENDED, members
 from storage.schema import Instant, Json, metadata, upsert
 
 rooms = Table(
@@ -25,6 +26,11 @@ rooms = Table(
     Column("joined", Boolean, nullable=False, default=True),
     Column("served_by", String),
     Column("served_at", Instant),
+    Column("holds", Boolean, nullable=False, server_default=true()),
+    Column("visibility", String, nullable=False, server_default="shared"),
+    Column("join_rule", String, nullable=False, server_default="invite"),
+    Column("guests", Boolean, nullable=False, server_default=false()),
+    Column("federated", Boolean, nullable=False, server_default=true()),
 )
 
 room_members = Table(
@@ -49,7 +55,9 @@ class Room:
     """A room the bot is, or was, in. `name` is the admin's word for it; `tags` are how alerts address it.
 
     `direct_with` is the user id where it is a direct room of the bot and one person. `language` is en,
-    fr or both. `reactions` says whether a clear-text reaction may count there.
+    fr or both. `reactions` says whether a clear-text reaction may count there. `holds`: while somebody is
+    there who is not enrolled, nothing about an object is said. The last four are the room's own settings as
+    the homeserver shows them (Matrix specification: history visibility, join rule, guest access, m.federate).
     """
 
     room_id: str
@@ -64,6 +72,11 @@ class Room:
     joined: bool
     served_by: str | None
     served_at: datetime | None
+    holds: bool = True
+    visibility: str = "shared"
+    join_rule: str = "invite"
+    guests: bool = False
+    federated: bool = True
 
     @property
     def is_reached(self) -> bool:
@@ -146,6 +159,14 @@ class Rooms:
     async def present(self, *room_ids: str) -> list[str]:
         """Who is joined to any of these rooms, enrolled or not, the bot left out; by user id, each once."""
         query = select(room_members.c.user_id).where(room_members.c.room_id.in_(room_ids)).distinct()
+        return list((await self._connection.execute(query.order_by(room_members.c.user_id))).scalars())
+
+    async def strangers(self, room_id: str) -> list[str]:
+        """Who is joined and was never enrolled, or was removed; the bot left out; by user id."""
+        known = select(members.c.user_id).where(members.c.state.in_((ACTIVE, SUSPENDED)))
+        query = select(room_members.c.user_id).where(
+            room_members.c.room_id == room_id, room_members.c.user_id.not_in(known)
+        )
         return list((await self._connection.execute(query.order_by(room_members.c.user_id))).scalars())
 
     async def rooms_of(self, user_id: str) -> list[str]:

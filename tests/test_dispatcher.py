@@ -387,7 +387,7 @@ async def test_who_joins_without_being_enrolled_is_named(story: Story, anna: Off
     eve = {"user_id": "@eve:elsewhere.example", "membership": "join", "by": "@eve:elsewhere.example"}
     await story.receive("member", ops, "@eve:elsewhere.example", eve)
     assert story.said(ops) == [
-        "@eve:elsewhere.example is not enrolled: reads along here, and gets no keys from me"
+        "Something is wrong with this room:"
     ]
     await story.receive("member", ops, anna.user_id, eve | {"user_id": anna.user_id})
     await story.receive("left", ops, anna.user_id, {"reason": "kicked"})

@@ -11,6 +11,7 @@ from storage.transaction import Transaction
 
 JOINED, INVITED, LEFT, BANNED = "join", "invite", "leave", "ban"
 PRESENT = (JOINED, INVITED)
+FACTS = ("visibility", "join_rule", "guests", "federated")  # what the bot's own record of a room knows of it
 
 
 @dataclass
@@ -24,6 +25,9 @@ class Room:
     rotation_messages: int | None = None
     rotation_ms: int | None = None
     visibility: str = "shared"
+    join_rule: str = "invite"
+    guests: bool = False
+    federated: bool = True
     tombstone: str | None = None
     invited_by: str | None = None
     invite_direct: bool = False
@@ -88,6 +92,8 @@ class Rooms:
             await tx.crypto.save_room_state(room_id, document)
             if room.membership == JOINED:
                 await tx.rooms.settle(room_id, room.people() - {self._user_id})
+                facts = {name: getattr(room, name) for name in FACTS}
+                await tx.rooms.change(room_id, **facts)
         if self.rotate:
             await tx.crypto.end_outbound(sorted(self.rotate))
         self.touched |= self._changed
@@ -129,6 +135,12 @@ class Rooms:
             self._take_encryption(room_id, content)
         elif kind == "m.room.history_visibility":
             self._take_visibility(room_id, content)
+        elif kind == "m.room.join_rules":
+            self.change(room_id).join_rule = text(content.get("join_rule"), 40) or "invite"
+        elif kind == "m.room.guest_access":
+            self.change(room_id).guests = content.get("guest_access") == "can_join"
+        elif kind == "m.room.create":
+            self.change(room_id).federated = content.get("m.federate") is not False
         elif kind == "m.room.tombstone":
             self.change(room_id).tombstone = text(content.get("replacement_room")) or "none"
         return None
@@ -158,7 +170,7 @@ class Rooms:
             room.rotation_ms = _least(room.rotation_ms, content.get("rotation_period_ms"))
 
     def _take_visibility(self, room_id: str, content: Json) -> None:
-        visibility = text(content.get("history_visibility")) or "shared"
+        visibility = text(content.get("history_visibility"), 40) or "shared"
         room = self.change(room_id)
         if room.visibility != visibility:
             room.visibility = visibility

@@ -10,6 +10,7 @@ from storage.transaction import Transaction
 
 log = logging.getLogger(__name__)
 
+SETTINGS = ("m.room.history_visibility", "m.room.join_rules", "m.room.guest_access")
 JOIN, REJECT, EXPLAIN = "join", "reject", "explain"
 
 
@@ -85,7 +86,9 @@ class Timeline:
         event_id, sender = text(event.get("event_id")), text(event.get("sender"))
         if event_id is None or sender is None:
             return
-        if event.get("type") == "m.room.tombstone" and event.get("state_key") == "":
+        if event.get("type") in SETTINGS and event.get("state_key") == "":
+            await self._receiver.add_row(tx, event_id, room_id, sender, "settings", {})
+        elif event.get("type") == "m.room.tombstone" and event.get("state_key") == "":
             gone = {"reason": "tombstoned", "by": sender}
             await self._receiver.add_row(tx, event_id, room_id, sender, "left", gone)
         elif change is not None and change.user_id != self._user_id:

@@ -18,6 +18,7 @@ from bot.runtime import confirm, pages
 from bot.runtime.authority import NotServed, refusal
 from bot.runtime.failure import described
 from bot.runtime.help import help_for
+from bot.runtime.holding import holding
 from bot.runtime.incidents import Incidents
 from bot.runtime.incoming import words_of
 from bot.runtime.lines import command_start
@@ -81,7 +82,7 @@ class Attempt:
 def complete(capabilities: Iterable[Capability]) -> tuple[tuple[Capability, ...], Table]:
     """These capabilities and the runtime's own (help, pages, confirmation), and the commands of all."""
     helping = help_for(lambda: table)
-    everything = (*capabilities, helping, pages.paging, confirm.confirmations)
+    everything = (*capabilities, helping, pages.paging, confirm.confirmations, holding)
     table = Table(command for each in everything for command in each.commands)
     return everything, table
 

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot.kernel.card import Code, card, line
+from bot.kernel.card import Code, Strong, card, line
 from bot.kernel.language import Text, ToType, t
+from bot.kernel.room_care import troubles
 from bot.kernel.vocabulary import Capability, Post, Reaction, Ref, Role
 from bot.kernel.words import grouped
 from bot.runtime.incoming import words_of
@@ -48,6 +49,7 @@ class Incidents:
             "undecryptable": self._undecryptable,
             "joined": self._joined,
             "member": self._member,
+            "settings": self._settings,
             "left": self._left,
             "violation": self._violation,
             "verification": self._verification,
@@ -214,7 +216,7 @@ class Incidents:
             hello = t("Hello. {command} shows what you may do here.", command=ToType("!help"))
             await poster.post(card(hello), room)
             return
-        strangers = await self._strangers(tx, row.room_id)
+        strangers = await tx.rooms.strangers(row.room_id)
         lines = [
             t(
                 "I am here. For me to work in this room, an admin types {command}",
@@ -224,11 +226,6 @@ class Incidents:
         if strangers:
             lines.append(t("Not enrolled, so they get no keys from me: {users}", users=tuple(strangers)))
         await poster.post(card(*lines), room)
-
-    async def _strangers(self, tx: Transaction, room_id: str) -> list[str]:
-        enrolled = {each.user_id for each in await tx.members.all()}
-        present = await tx.rooms.present(room_id)
-        return [user_id for user_id in present if user_id not in enrolled and user_id != self._own_id]
 
     async def _member(self, tx: Transaction, row: Received, now: datetime) -> None:
         user_id = str(row.content["user_id"])
@@ -246,8 +243,20 @@ class Incidents:
         await tx.audit.add(
             _entry(row, now, "room.stranger", REFUSED, reason_code="not_enrolled", object=user_id)
         )
-        said = t("{user} is not enrolled: reads along here, and gets no keys from me", user=user_id)
-        await self._poster(tx, now).post(card(said), room)
+        await self._say_troubles(tx, room, now)
+
+    async def _settings(self, tx: Transaction, row: Received, now: datetime) -> None:
+        """Somebody has changed who may read or join: say so if it is not well."""
+        room = await tx.rooms.find(row.room_id)
+        if room is not None and room.served:
+            await tx.audit.add(_entry(row, now, "room.settings"))
+            await self._say_troubles(tx, room, now)
+
+    async def _say_troubles(self, tx: Transaction, room: Room, now: datetime) -> None:
+        wrong = troubles(room, await tx.rooms.strangers(room.room_id))
+        if wrong:
+            said = t("Something is wrong with this room:")
+            await self._poster(tx, now).post(card(line(Strong(said)), wrong), room)
 
     async def _no_longer_private(self, tx: Transaction, row: Received, room: Room, now: datetime) -> None:
         """Somebody else is in a direct room, or invited into it: say so once, and speak there as anywhere."""

@@ -1,7 +1,7 @@
 """Posting: what was said becomes outbox rows and m.room.message contents."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 from bot.kernel.card import Card, Rendered, card, render
 from bot.kernel.language import Language, Spelling, Voice
 from bot.kernel.vocabulary import Answer, Board, Post, Said
+from bot.runtime.holding import is_held, stub
 from storage.members import Member
-from storage.outbox import ANSWER, CARD, EDIT, QUEUED, Owed
+from storage.outbox import ANSWER, CARD, EDIT, HELD, QUEUED, Owed
 from storage.pages import ANYONE, ANYWHERE, Pages
 from storage.rooms import Room
 from storage.transaction import Transaction
@@ -139,6 +140,10 @@ class Poster:
                 raise ValueError("a post without a place, and nobody asked")
             room_id, to_user = origin.room.room_id, None
         here = origin is not None and room_id == origin.room.room_id
+        held = await is_held(self._tx, room_id, post.about)
+        if held and room_id and post.about:
+            waits = await stub(self._tx, room_id, post.about)
+            await self._post(replace(post, card=waits, about=None, standing=False), origin)
         voices = await self._voices(post, room_id, origin)
         pages = render(post.card, *voices)
         content = content_of(
@@ -156,6 +161,7 @@ class Poster:
             about=post.about,
             kind=CARD if post.standing else ANSWER,
             priority=post.priority,
+            held=held,
         )
         reader = (
             (origin.user_id if origin else ANYONE) if post.room_id is None and here else to_user or ANYONE
@@ -201,7 +207,7 @@ class Poster:
 
     async def _replaced(self, owed: Owed, page: Rendered) -> bool:
         """A card that nobody has seen yet is changed before it is sent; whom it rings stays."""
-        if owed.state != QUEUED:
+        if owed.state not in (QUEUED, HELD):
             return False
         changed = owed.content | {"body": page.body, "formatted_body": page.html}
         return await self._tx.outbox.replace_content(owed.id, changed)
@@ -221,4 +227,5 @@ class Poster:
             kind=EDIT,
             replaces=owed.id,
             priority=owed.priority,
+            held=await is_held(self._tx, owed.room_id, owed.about),
         )
