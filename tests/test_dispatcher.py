@@ -385,10 +385,13 @@ async def test_the_bot_says_on_arrival_what_to_do_next(story: Story, anna: Offic
 
 async def test_who_joins_without_being_enrolled_is_named(story: Story, anna: Officer, ops: str) -> None:
     eve = {"user_id": "@eve:elsewhere.example", "membership": "join", "by": "@eve:elsewhere.example"}
+    async with story.database.transaction() as tx:
+        await tx.rooms.arrive(ops, "@eve:elsewhere.example")
     await story.receive("member", ops, "@eve:elsewhere.example", eve)
-    assert story.said(ops) == [
-        "Something is wrong with this room:"
-    ]
+    said = story.said(ops)[0]
+    assert said.startswith("Something is wrong with this room:")
+    assert "1 person here is not enrolled" in said
+    assert "@eve:elsewhere.example" in said
     await story.receive("member", ops, anna.user_id, eve | {"user_id": anna.user_id})
     await story.receive("left", ops, anna.user_id, {"reason": "kicked"})
     assert len(story.said(ops)) == 1

@@ -3,7 +3,6 @@
 import base64
 import os
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -16,7 +15,6 @@ from sqlalchemy import text
 from bot import doctor
 from bot.config import Settings, load
 from bot.doctor import GIB, Finding, Rating
-from bot.enrolment import enrol_admins
 from bot.kernel import clock
 from bot.matrix.checkup import Checkup
 from storage.migrations import revisions
@@ -147,21 +145,6 @@ async def test_before_the_first_start_there_is_nothing_to_mend_and_nothing_is_ma
     report = await doctor.examine(settings)
     assert [each for each in report if each.rating is not OK] == []
     assert os.listdir(tmp_path) == ["config.toml"]
-
-
-async def test_a_bot_without_any_admin_is_told_until_there_is_one(
-    tmp_path: Path, environ: dict[str, str]
-) -> None:
-    settings = configured(tmp_path, environ)
-    nobody = replace(settings, members=replace(settings.members, admins=()))
-    await made(settings)
-    told = (await found(nobody))["admins"]
-    assert told.rating is WARN
-    assert '[members] admins = ["@you:your.server"]' in (told.mend or "")
-    database = Database(settings.database_url(), clock.random_bytes)
-    await enrol_admins(database, settings, None, NOON)
-    await database.close()
-    assert (await found(nobody))["admins"].rating is OK
 
 
 async def test_a_missing_secret_fails_with_its_sources(tmp_path: Path) -> None:
