@@ -1,5 +1,6 @@
 """Words compared as people mean them: case and accents folded, and the nearest of several."""
 
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -22,6 +23,12 @@ def folded(word: str) -> str:
     return "".join(each for each in apart if not unicodedata.combining(each)).casefold()
 
 
+def quoted(text: str) -> str:
+    """The text in quotes, as it can be typed: what would close them within it is escaped."""
+    escaped = re.sub(r'(["“”″])', r"\\\1", text)
+    return f'"{escaped} "' if text.endswith("\\") else f'"{escaped}"'
+
+
 def distance(one: str, other: str) -> int:
     """Insertions, deletions, replacements and swaps of neighbours that make one the other (Damerau)."""
     before: list[int] = []
@@ -42,7 +49,9 @@ def nearest(word: str, among: Iterable[str]) -> str | None:
     reach = min(NEAR, max(len(meant) - 2, 1) if len(meant) > 1 else 0)
     best, at = None, reach + 1
     for candidate in among:
-        apart = distance(meant, folded(candidate))
+        other = folded(candidate)
+        # The lengths alone tell that most candidates are too far; the table of edits is large.
+        apart = distance(meant, other) if abs(len(other) - len(meant)) < at else at
         if apart < at:
             best, at = candidate, apart
     return best

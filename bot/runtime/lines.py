@@ -2,11 +2,14 @@
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate, takewhile
 
 from bot.kernel.errors import NotUnderstood
 from bot.kernel.language import t
+from bot.kernel.words import quoted
 
 # Which quotes close which; telephones curl them, French ones point inwards.
 _CLOSERS = {
@@ -21,7 +24,13 @@ _CLOSERS = {
     "'": "'’",
 }
 _SINGLE = "‘'"
-_KEY = re.compile(r"[-‐‑–—−]{0,2}([^\W\d][\w-]*)=")
+_DOUBLE = re.compile(r'(?<!\\)["“”„‟«»″]')
+_SINGLE_CLOSER = re.compile(r"(?<!\\)['’](?=[\s,;.]|$)")
+_PAIRS = ("“”", "«»")  # whoever typed these knew which is which
+_AFTER = frozenset(" \t\n,;.!?:)")  # what may follow a quote that closes
+_NAME = r"[^\W\d](?:[\w-]|[\u0300-\u036f])*"  # some telephones send an accent as a character of its own
+_KEY = re.compile(rf"[-‐‑–—−]{{0,2}}({_NAME})=")
+_NEXT_KEY = re.compile(rf"\s+{_NAME}=")
 _CONTROLS = frozenset(each for each in map(chr, (*range(0x20), *range(0x7F, 0xA0))) if not each.isspace())
 _INVISIBLE = (
     frozenset("\u00ad\u061c\u200b\u200e\u200f\ufeff\ufff9\ufffa\ufffb")
@@ -59,6 +68,7 @@ class Typed:
         self._places = [place for place, _ in kept] + [len(original)]
         self._at = next((at for at, place in enumerate(self._places) if place >= start), len(self.plain))
         self.words: list[Word] = []
+        self._apostrophes = False
         self._cut()
         self.body = self.plain[self._at :].strip()
         below = len(self.plain) - len(self.plain[self._at :].lstrip())
@@ -66,9 +76,7 @@ class Typed:
 
     def text(self, start: int, end: int) -> str:
         """The plain text between two places of the original."""
-        return "".join(
-            each for each, place in zip(self.plain, self._places, strict=False) if start <= place < end
-        ).strip()
+        return self.plain[bisect_left(self._places, start) : bisect_left(self._places, end)].strip()
 
     @property
     def end(self) -> int:
@@ -88,7 +96,7 @@ class Typed:
     def _word(self) -> Word:
         begin = self._at
         key = _KEY.match(self.plain, begin)
-        if key and key.group() != self.plain[begin:] and not self.plain[key.end()].isspace():
+        if key and key.end() < len(self.plain) and not self.plain[key.end()].isspace():
             self._at = key.end()
         name = key[1] if key else None
         if key and self._at == begin:  # `key=` with nothing at once behind it
@@ -107,38 +115,59 @@ class Typed:
         opener = self.plain[start]
         if opener not in _CLOSERS:
             return None
-        close = self._closing(start + 1, _CLOSERS[opener], single=opener in _SINGLE)
+        close = self._single(start + 1) if opener in _SINGLE else self._closing(start + 1, _CLOSERS[opener])
         if close is None:
             if opener in _SINGLE:  # an apostrophe
                 return None
             raise self._unclosed(start)
         self._at = close + 1
-        text = self.plain[start + 1 : close].replace('\\"', '"').strip()
+        text = re.sub(r'\\(["“”″])', r"\1", self.plain[start + 1 : close]).strip()
         return self._made(text, start + 1, close, begin, quoted=True, name=name)
 
-    def _closing(self, at: int, closers: str, *, single: bool) -> int | None:
-        """Where the quote closes: before a space or the end if there is such a place, else anywhere."""
-        found = [
-            place
-            for place in range(at, len(self.plain))
-            if self.plain[place] in closers and self.plain[place - 1] != "\\"
-        ]
-        last = [place for place in found if self.plain[place + 1 : place + 2].strip(" \t\n,;.") == ""]
-        if single:
-            line = self.plain.find("\n", at)
-            last = [place for place in last if line == -1 or place < line]
-            return last[0] if last else None
-        return next(iter(last or found), None)
+    def _single(self, at: int) -> int | None:
+        """Where a single quote closes in this line; once there is none, there is none further on either."""
+        if self._apostrophes:
+            return None
+        line = self.plain.find("\n", at)
+        close = _SINGLE_CLOSER.search(self.plain, at, line if line >= 0 else len(self.plain))
+        self._apostrophes = close is None
+        return close.start() if close else None
+
+    def _closing(self, at: int, closers: str) -> int | None:
+        """Where text in quotes ends. Quotes within it come in pairs; if not, it ends at the last one."""
+        within: list[re.Match[str]] = []
+        paired: set[int] = set()
+        for found in _DOUBLE.finditer(self.plain, at):
+            each, place = found.group(), found.start()
+            if each in closers and self._is_end(place):
+                if not within:
+                    return place
+                opener = within.pop()
+                paired |= {opener.start(), place} if opener.group() + each in _PAIRS else set()
+            elif each in _CLOSERS and self._is_within(place):
+                within.append(found)
+        key = _NEXT_KEY.search(self.plain, at)
+        until = key.start() if key else len(self.plain)
+        places = [each.start() for each in _DOUBLE.finditer(self.plain, at, until) if each.group() in closers]
+        alone = [place for place in places if place not in paired]
+        return next(filter(self._is_end, reversed(alone)), alone[-1] if alone else None)
+
+    def _is_end(self, place: int) -> bool:
+        return place + 1 == len(self.plain) or self.plain[place + 1] in _AFTER
+
+    def _is_within(self, place: int) -> bool:
+        """Whether a quote opens there: French ones always do, others if they stand between space and word."""
+        before, after = self.plain[place - 1], self.plain[place + 1 : place + 2]
+        return self.plain[place] == "«" or (before.isspace() or before in "([") and not after.isspace()
 
     def _unclosed(self, start: int) -> NotUnderstood:
         line_end = self.plain.find("\n", start)
         line_end = len(self.plain) if line_end == -1 else line_end
         rest = self.plain[start + 1 : line_end]
-        key = re.search(r"\s+[^\W\d]\w*=", rest)
+        key = _NEXT_KEY.search(rest)
         text, after = (rest[: key.start()], rest[key.start() :]) if key else (rest, "")
-        error = NotUnderstood(
-            t("A quotation mark was opened and never closed"), instead=f'"{text.strip()}"{after}'
-        )
+        said = t("A quotation mark was opened and never closed")
+        error = NotUnderstood(said, instead=f"{quoted(text.strip())}{after}")
         error.span = (self._places[start], self._places[line_end])
         return error
 
@@ -154,15 +183,15 @@ class Typed:
 def command_start(body: str, prefix: str, names: Iterable[str]) -> int | None:
     """Where the command begins behind the prefix, or behind the bot's name; None if it is no command."""
     at = next((place for place, each in enumerate(body) if not each.isspace() and each not in _INVISIBLE), 0)
-    if "".join(map(_plain, body[at:])).startswith(prefix):
+    if "".join(map(_plain, body[at : at + len(prefix)])) == prefix:
         after = at + len(prefix)
-        return after if re.match(rf"{_GAP}[^\W_]", body[after:]) else None
+        return after if re.compile(rf"{_GAP}[^\W_]").match(body, after) else None
     for name in sorted(names, key=len, reverse=True):
         # A bare name calls only with a colon or comma behind it: `tandem bikes` is chatter.
         bare = "" if name.startswith("@") else "@"
         called = re.match(
-            rf"(?:{bare}{re.escape(name)}(?::(?!\S)|,)?\s|{re.escape(name)}(?::(?!\S)|,)\s)\s*"
-            rf"(?:{re.escape(prefix)})?\s*(?=\w)",
+            rf"(?:{bare}{re.escape(name)}(?::(?!\S)|,)?\s|{re.escape(name)}(?::(?!\S)|,)\s)\s*+"
+            rf"(?:{re.escape(prefix)})?\s*+(?=\w)",
             body[at:],
             re.IGNORECASE,
         )
@@ -205,18 +234,17 @@ def _shown(text: str) -> str:
 def _clipped(text: str, columns: int) -> str:
     if width(text) <= columns:
         return text
-    kept = ""
-    for each in text:
-        if width(kept + each) > columns - 1:
-            break
-        kept += each
-    return kept + "…"
+    return text[: _fitting(text, columns - 1)] + "…"
 
 
 def _tail(text: str, columns: int) -> str:
-    while width(text) > columns:
-        text = text[1:]
-    return text
+    return text[len(text) - _fitting(text[::-1], columns) :]
+
+
+def _fitting(text: Iterable[str], columns: int) -> int:
+    """How many characters from its beginning fit into so many columns."""
+    wide = accumulate(map(_columns, text))
+    return sum(1 for _ in takewhile(lambda taken: taken <= columns, wide))
 
 
 def _plain(each: str) -> str:

@@ -11,6 +11,7 @@ from bot.runtime.lines import Typed
 from bot.runtime.matching import Match, Parsed, grammar, refused_at
 
 HELP = frozenset({"help", "aide", "?"})
+LONGEST = 4000  # characters of a command with the text below it
 
 
 class UnknownVerb(NotUnderstood):
@@ -24,6 +25,15 @@ def path_of(command: Command, language: Language) -> tuple[str, ...]:
 
 class UnknownNoun(NotUnderstood):
     """No command begins with this word: in a busy room that may be chatter."""
+
+
+def _too_long(command: Command, original: str, start: int) -> NotUnderstood:
+    said = t(
+        "A command has at most {most} characters, not {count}", most=LONGEST, count=len(original) - start
+    )
+    error = NotUnderstood(said, example=f"!help {' '.join(command.path)}")
+    error.span = (start + LONGEST, len(original))
+    return error
 
 
 class Table:
@@ -44,6 +54,8 @@ class Table:
         """The command that begins at `start`; NotUnderstood, with its span, for the first thing wrong."""
         typed = Typed(original, start)
         command, used = self._find(typed)
+        if len(original) - start > LONGEST:
+            raise _too_long(command, original, start)
         try:
             return Match(command, typed, typed.words[used:], reader).parsed()
         except NotUnderstood as error:
