@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,6 +63,23 @@ def test_every_page_fits_a_telephone_and_an_event(lines: list[str]) -> None:
         tall = max(page.body.count("\n") + 1 for page in pages)
         assert tall <= max(MAX_LINES, max(each.count("\n") for each in lines) + 2)
         assert len(page.body.encode()) + len(page.html.encode()) <= MAX_BYTES + 1024
+
+
+@pytest.mark.parametrize("count", [3, 6, 7, 20])
+def test_a_page_says_the_same_in_both_languages_and_fits_a_telephone(count: int) -> None:
+    french = Voice(Language.FR, VOICE.zone, VOICE.now)
+    pages = render(card(line(Strong(t("English")), f" {number}") for number in range(count)), VOICE, french)
+    said = []
+    for page in pages:
+        lines = page.body.split("\n")
+        assert len(lines) <= MAX_LINES
+        lines = lines[:-1] if page is not pages[-1] else lines
+        english, others = lines[: len(lines) // 2], lines[len(lines) // 2 :]
+        assert [each.split()[1] for each in english] == [each.split()[1] for each in others]
+        assert all(each.startswith("English ") for each in english)
+        assert not any(each.startswith("English ") for each in others)
+        said += english
+    assert said == [f"English {number}" for number in range(count)]
 
 
 def test_only_mentions_ring_and_an_empty_list_says_so() -> None:

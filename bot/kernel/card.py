@@ -99,13 +99,16 @@ def card(*blocks: Block | Text | str | Iterable[Block]) -> Card:
 
 
 def render(shown: Card, *voices: Voice) -> list[Rendered]:
-    """The card's pages: at most MAX_LINES lines a voice, MAX_BYTES in all; voices stand one below another."""
-    rows = [row for voice in voices for block in shown.blocks for row in _rows(block, voice)]
-    pages = _pages(rows, MAX_LINES * len(voices))
+    """The card's pages, at most MAX_LINES lines and MAX_BYTES each.
+
+    Voices stand one below another, and each page says the same in all of them.
+    """
+    told = [[row for block in shown.blocks for row in _rows(block, voice)] for voice in voices]
+    pages = _pages(list(zip(*told, strict=True)))
     if len(pages) == 1:
-        return [_join(pages[0])]
+        return [_join(_stacked(pages[0]))]
     return [
-        _join([*page, _more(number, len(pages), voices[0])]) if number < len(pages) else _join(page)
+        _join([*_stacked(page), *([_more(number, len(pages), voices[0])] if number < len(pages) else [])])
         for number, page in enumerate(pages, start=1)
     ]
 
@@ -115,6 +118,9 @@ class _Row:
     body: str
     html: str
     kind: str
+
+
+_Page = list[tuple[_Row, ...]]  # each row in every voice
 
 
 def _rows(block: Block, voice: Voice) -> list[_Row]:
@@ -159,32 +165,38 @@ def _more(number: int, of: int, voice: Voice) -> _Row:
     return _Row(text, escape(text, quote=False), "line")
 
 
-def _pages(rows: list[_Row], most_lines: int) -> list[list[_Row]]:
-    if sum(_height(row) for row in rows) <= most_lines and sum(map(_weight, rows)) <= MAX_BYTES:
+def _stacked(page: _Page) -> list[_Row]:
+    return [row for voice in zip(*page, strict=True) for row in voice]
+
+
+def _pages(rows: _Page) -> list[_Page]:
+    if sum(map(_height, rows)) <= MAX_LINES and sum(map(_weight, rows)) <= MAX_BYTES:
         return [rows]
-    pages: list[list[_Row]] = [[]]
-    for row in (_short(row) for row in rows):
+    pages: list[_Page] = [[]]
+    for row in map(_short, rows):
         page = pages[-1]
-        tall = sum(_height(each) for each in page) + _height(row) > most_lines - 1
+        tall = sum(map(_height, page)) + _height(row) > MAX_LINES - 1
         if page and (tall or sum(map(_weight, page)) + _weight(row) > MAX_BYTES):
             pages.append([])
         pages[-1].append(row)
     return pages
 
 
-def _height(row: _Row) -> int:
-    return row.body.count("\n") + 1
+def _height(row: tuple[_Row, ...]) -> int:
+    return sum(each.body.count("\n") + 1 for each in row)
 
 
-def _weight(row: _Row) -> int:
-    return len(row.body.encode()) + len(row.html.encode()) + len("<li></li>")
+def _weight(row: tuple[_Row, ...]) -> int:
+    return sum(len(each.body.encode()) + len(each.html.encode()) + len("<li></li>") for each in row)
 
 
-def _short(row: _Row) -> _Row:
+def _short(row: tuple[_Row, ...]) -> tuple[_Row, ...]:
     if _weight(row) <= MAX_BYTES:
         return row
-    cut = row.body.encode()[: MAX_BYTES // 8].decode(errors="ignore") + _CUT
-    return _Row(cut, escape(cut, quote=False), row.kind)
+    cut = [each.body.encode()[: MAX_BYTES // 8 // len(row)].decode(errors="ignore") + _CUT for each in row]
+    return tuple(
+        _Row(body, escape(body, quote=False), each.kind) for body, each in zip(cut, row, strict=True)
+    )
 
 
 def _join(rows: list[_Row]) -> Rendered:
