@@ -2,6 +2,7 @@
 
 import pytest
 
+from bot.matrix.receive import device_named
 from bot.matrix.trust import (
     STRANGER,
     Device,
@@ -26,6 +27,17 @@ UNSIGNED = Device(ANNA, "PHONE", "ed-phone", "curve-phone", signed=False)
 SHOWN = Identity(ANNA, "master", {"LAPTOP": SIGNED, "PHONE": UNSIGNED})
 PINNED = Standing("active", "master")
 LAPTOP = Owner(ANNA, "curve-laptop", "ed-laptop")
+
+
+@pytest.mark.parametrize(
+    ("named", "known", "device"),
+    [("LAPTOP", SHOWN, "LAPTOP"), ("MADEUP", SHOWN, None), ("LAPTOP", None, None), (None, SHOWN, None)],
+)
+def test_a_device_that_an_event_names_in_clear_is_one_of_its_senders(
+    named: str | None, known: Identity | None, device: str | None
+) -> None:
+    listed = DeviceList(ANNA, False, known.document(), None) if known else None
+    assert device_named({"content": {"device_id": named}}, listed) == device
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from bot.matrix.rows import NotAllowed, read_payload, read_reaction, read_redact
 from bot.matrix.steps import Step, Waiting, between_devices, in_room, is_step
 from bot.matrix.trust import Circle, Identity, Reason, Standing, Verdict, decide, device_with
 from bot.matrix.wire import Json, Malformed, need, number, obj, parse_plaintext, text
-from storage.crypto import AwaitedEvent, InboundSession
+from storage.crypto import AwaitedEvent, DeviceList, InboundSession
 from storage.inbox import Received
 from storage.members import ACTIVE, SUSPENDED
 from storage.transaction import Transaction
@@ -205,7 +205,8 @@ class Receiver:
             await tx.crypto.await_event(AwaitedEvent(event["event_id"], room_id, session_id, event, since))
             return
         self.undecryptable += 1
-        device_id = text(obj(event.get("content")).get("device_id"))
+        lists = await tx.crypto.device_lists([event["sender"]])
+        device_id = device_named(event, lists.get(event["sender"]))
         await self._add(
             tx, room_id, event, "undecryptable", {"device_id": device_id, "session_id": session_id}
         )
@@ -264,6 +265,13 @@ class Receiver:
         added = await tx.inbox.add(row)
         self.added += added
         return added
+
+
+def device_named(event: Json, known: DeviceList | None) -> str | None:
+    """The device that an event names in clear, if its sender has it: anyone can make up another name."""
+    named = text(obj(event.get("content")).get("device_id"))
+    devices = Identity.of(known.user_id, known.document).devices if known else {}
+    return named if named in devices else None
 
 
 def _no_member(standing: Standing) -> Reason | None:
