@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from bot.kernel.arguments import usage
 from bot.kernel.card import Block, Code, bullet, card, line
-from bot.kernel.errors import NotFound
+from bot.kernel.errors import BotError, NotFound
 from bot.kernel.language import Language, Named, Text, ToType, t
 from bot.kernel.vocabulary import Answer, Call, Capability, Command, Example
 from bot.kernel.words import folded, nearest
@@ -17,6 +17,12 @@ from bot.runtime.parser import Table, path_of
 MORE = ToType(Named("!help NOUN", "!aide NOM"))
 _ANYWAY = frozenset({"help", "more", "yes"})  # each is named where it is of use
 MANY = 3  # above this help shows how commands are typed, and leaves their examples out
+_EXAMPLES = (
+    Example("!help", answers="!help"),
+    Example("!help all", answers="• !"),
+    Example("!help help", answers="Show what you may do here"),
+    Example("!help hepl", answers="I know no command 'hepl'", refused=True),
+)
 
 
 def usage_of(command: Command, language: Language, prefix: str, *, short: bool = False) -> str:
@@ -41,35 +47,32 @@ def help_for(table: Callable[[], Table]) -> Capability:
         role=None,
         french=["aide"],
         anywhere=True,
-        examples=[
-            Example("!help", answers="!help"),
-            Example("!help all", answers="• !"),
-            Example("!help help", answers="Show what you may do here"),
-            Example("!help hepl", answers="I know no command 'hepl'", refused=True),
-        ],
+        examples=_EXAMPLES,
     )
     async def show_help(call: Call, *words: str) -> Answer:
         """Show what you may do here, or how one command is typed."""
         allowed = [each for each in table().commands if may(each, call.who, call.grants, call.room)]
         if not words:
-            return card(
-                t("What you may do here; more on each: {command}", command=MORE),
-                _nouns(call, allowed),
-            )
+            title = t("What you may do here; more on each: {command}", command=MORE)
+            return card(title, _nouns(call, allowed))
         if folded(words[0]) in ("all", "tout"):
             return card(_usages(call, allowed))
-        known = table().about(words)
-        found = [each for each in known if each in allowed]
-        reasons = (refusal(each, call.who, call.grants, call.room) for each in known)
-        if not found and (reason := next(filter(None, reasons), None)):
-            raise reason
+        found = [each for each in table().about(words) if each in allowed]
         if not found:
-            near = nearest(words[0], dict.fromkeys(each.path[0] for each in allowed))
-            said = t("I know no command '{word}'", word=" ".join(words))
-            raise NotFound(said, argument="words", instead=near, example=None if near else "!help")
+            raise _why_none(call, table(), words, allowed)
         return card(_details(call, table(), found))
 
     return helping
+
+
+def _why_none(call: Call, table: Table, words: tuple[str, ...], allowed: list[Command]) -> BotError:
+    """Why there is no help on these words: she may not do it, or nothing is called so."""
+    reasons = (refusal(each, call.who, call.grants, call.room) for each in table.about(words))
+    if reason := next(filter(None, reasons), None):
+        return reason
+    near = nearest(words[0], dict.fromkeys(each.path[0] for each in allowed))
+    said = t("I know no command '{word}'", word=" ".join(words))
+    return NotFound(said, argument="words", instead=near, example=None if near else "!help")
 
 
 def _nouns(call: Call, allowed: list[Command]) -> Iterator[Block]:

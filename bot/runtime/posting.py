@@ -79,6 +79,16 @@ def reply_to(origin: Origin) -> dict[str, Any]:
     return {"rel_type": "m.thread", "event_id": origin.thread, "is_falling_back": False, **reply}
 
 
+def _place(post: Post, origin: Origin | None) -> tuple[str | None, str | None]:
+    """The room or else the person that a post goes to; a direct message is said where its reader asked."""
+    direct_here = post.to_user and origin and origin.room.direct_with == post.to_user
+    if not direct_here and (post.room_id or post.to_user):
+        return post.room_id, post.to_user
+    if origin is None:
+        raise ValueError("a post without a place, and nobody asked")
+    return origin.room.room_id, None
+
+
 class Poster:
     """Writes what was said into the outbox, in the transaction of the act."""
 
@@ -134,11 +144,7 @@ class Poster:
 
     async def _post(self, post: Post, origin: Origin | None) -> bool:
         """Owe one message; whether it is a reply in the asking room."""
-        room_id, to_user = post.room_id, post.to_user
-        if room_id is None and to_user is None or to_user and origin and origin.room.direct_with == to_user:
-            if origin is None:
-                raise ValueError("a post without a place, and nobody asked")
-            room_id, to_user = origin.room.room_id, None
+        room_id, to_user = _place(post, origin)
         here = origin is not None and room_id == origin.room.room_id
         held = await is_held(self._tx, room_id, post.about)
         if held and room_id and post.about:
@@ -163,10 +169,8 @@ class Poster:
             priority=post.priority,
             held=held,
         )
-        reader = (
-            (origin.user_id if origin else ANYONE) if post.room_id is None and here else to_user or ANYONE
-        )
-        await self._keep(pages[1:], reader, room_id or ANYWHERE, post.about)
+        asker = origin.user_id if origin and here and post.room_id is None else None
+        await self._keep(pages[1:], asker or to_user or ANYONE, room_id or ANYWHERE, post.about)
         return here
 
     async def _voices(self, post: Post, room_id: str | None, origin: Origin | None) -> tuple[Voice, ...]:
