@@ -200,9 +200,9 @@ class Outbox:
         row = (await self._connection.execute(query.order_by(outbox.c.id.desc()).limit(1))).one_or_none()
         return Owed(*row) if row else None
 
-    async def about(self, event_id: str) -> str | None:
-        """The reference of the object that this message of ours is about."""
-        query = select(outbox.c.about).where(outbox.c.event_id == event_id)
+    async def about(self, event_id: str, room_id: str) -> str | None:
+        """The reference of the object that this message of ours in a room is about."""
+        query = select(outbox.c.about).where(outbox.c.event_id == event_id, outbox.c.room_id == room_id)
         return (await self._connection.execute(query)).scalar_one_or_none()
 
     async def spoken_of(self, room_id: str, limit: int = 20) -> list[str]:

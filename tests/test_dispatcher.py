@@ -1,7 +1,5 @@
 """The dispatcher: each event has its effect once, and each answer says what to do."""
 
-from datetime import timedelta
-
 import pytest
 from sqlalchemy import func, select
 
@@ -10,7 +8,7 @@ from storage.audit import Entry
 from storage.inbox import Received
 from storage.outbox import outbox
 from storage.transaction import Database
-from tests.story import BOT, CODE, Officer, Story
+from tests.story import BOT, Officer, Story
 from tests.toys import toys
 
 
@@ -62,6 +60,11 @@ async def test_a_reply_supplies_the_reference(story: Story, anna: Officer, ops: 
     quoted = f"> <{BOT}> T-1 small\n\n!toy show"
     assert await anna.says(ops, quoted, reply_to=card.event_id) == "T-1 shown"
     assert await anna.says(ops, "!toy show", thread=card.event_id) == "T-1 shown"
+
+
+async def test_a_reply_in_another_room_supplies_none(story: Story, anna: Officer, ops: str) -> None:
+    card = await anna.says(ops, "!toy small Ball to=ops")
+    assert (await anna.replies(story.direct_room(anna), card, "!toy show")).startswith("toy is missing")
 
 
 async def test_a_person_is_found_by_her_pill(story: Story, anna: Officer, carl: Officer, ops: str) -> None:
@@ -189,52 +192,6 @@ async def test_the_bot_can_be_called_by_its_pill(anna: Officer, ops: str) -> Non
     assert await anna.says(ops, "Desk toy show T-1", formatted_body=pill) == "T-1 shown"
 
 
-# confirmation
-
-
-async def test_what_cannot_be_undone_is_shown_first_and_done_with_its_code(
-    story: Story, anna: Officer, ops: str
-) -> None:
-    shown = await anna.says(ops, "!sell T-1 5")
-    assert shown.startswith("T-1 would be sold for 5\n")
-    assert shown.endswith(f"!yes {CODE}")
-    assert (await last(story)).reason_code == "awaiting_code"
-    assert await anna.says(ops, f"!yes {CODE}") == "T-1 is sold for 5"
-    entry = await last(story)
-    assert (entry.action, entry.reason_code, entry.object) == ("sell", "confirmed", "T-1")
-    assert (await anna.says(ops, f"!yes {CODE}")).startswith("Nothing of yours waits for a code here")
-
-
-async def test_a_code_counts_for_her_on_her_device_here_and_now(
-    story: Story, anna: Officer, carl: Officer, ops: str
-) -> None:
-    await anna.says(ops, "!sell T-1 5")
-    assert (await carl.says(ops, f"!yes {CODE}")).startswith("Nothing of yours waits")
-    assert "only on the device" in await anna.with_device("OTHER").says(ops, f"!yes {CODE}")
-    assert (await anna.says(story.direct_room(anna), f"!yes {CODE}")).startswith("Nothing of yours waits")
-    await story.pass_time(seconds=121)
-    assert (await anna.says(ops, f"!yes {CODE}")).startswith("That code is no longer valid")
-
-
-async def test_wrong_codes_are_counted(story: Story, anna: Officer, ops: str) -> None:
-    await anna.says(ops, "!sell T-1 5")
-    for _ in range(4):
-        assert (await anna.says(ops, "!yes 0000")).startswith("That is not the code")
-    assert (await anna.says(ops, "!yes 0000")).startswith("That was the wrong code too often")
-    assert (await anna.says(ops, f"!yes {CODE}")).startswith("Nothing of yours waits")
-    assert (await last(story)).outcome == "refused"
-
-
-async def test_a_preview_may_refuse(anna: Officer, ops: str) -> None:
-    assert (await anna.says(ops, "!sell T-1 -3")).endswith("!sell T-1 5")
-
-
-async def test_the_reference_of_a_reply_waits_with_the_command(anna: Officer, ops: str) -> None:
-    card = await anna.says(ops, "!toy small Ball to=ops")
-    await anna.replies(ops, card, "!sell 5")
-    assert await anna.says(ops, f"!yes {CODE}") == "T-1 is sold for 5"
-
-
 # posts, boards and pages
 
 
@@ -283,143 +240,6 @@ async def test_both_languages_stand_in_a_bilingual_room(story: Story, anna: Offi
     room = await story.room("both", members=[anna], language="both")
     answer = await anna.says(room, "!toy show T-1")
     assert answer == "T-1 shown\nT-1 shown"
-
-
-# what is no command
-
-
-async def test_a_reaction_reaches_its_capability_and_can_be_taken_back(
-    story: Story, anna: Officer, carl: Officer
-) -> None:
-    room = await story.room("ops", members=[anna, carl], reactions=True)
-    card = await anna.says(room, "!toy small Ball to=ops")
-    await carl.reacts(room, card, "✅")
-    assert story.now_reads(card) == f"{carl.user_id} likes it"
-    await carl.redacts(room, story.last_event)
-    assert story.now_reads(card) == f"{carl.user_id} no longer likes it"
-    eve = await story.stranger("eve")
-    await eve.reacts(room, card, "✅")
-    assert story.now_reads(card) == f"{carl.user_id} no longer likes it"
-    assert (await last(story)).reason_code == "not_enrolled"
-
-
-async def test_an_edited_command_is_not_run_again(
-    story: Story, anna: Officer, carl: Officer, ops: str
-) -> None:
-    await anna.says(ops, "!toy show T-1")
-    command = story.last_event
-    assert await anna.edits(ops, command, "!toy show T-2") == "I do not run edited commands. Send it anew."
-    assert await carl.edits(ops, command, "!toy show T-2") == ""
-    await anna.says(ops, "good morning")
-    assert await anna.edits(ops, story.last_event, "good evening") == ""
-
-
-async def test_a_redacted_command_stays_done(story: Story, anna: Officer, ops: str) -> None:
-    await anna.says(ops, "!toy show T-1")
-    assert await anna.redacts(ops, story.last_event) == ""
-    assert (await last(story)).action == "message.redact"
-
-
-@pytest.mark.parametrize(
-    ("reason", "said"),
-    [
-        (
-            "unverified_device",
-            "I received this from a device its owner has not verified (ABCDEFGHIJ). I did not act."
-            " Verify it, then resend.",
-        ),
-        ("clear_text", "That message was not encrypted. I did not act. Turn on encryption, then resend."),
-        ("replayed", ""),
-        ("malformed", ""),
-    ],
-)
-async def test_input_that_did_not_count_is_explained_once_a_day(
-    story: Story, anna: Officer, ops: str, reason: str, said: str
-) -> None:
-    content = {"reason": reason, "device_id": "ABCDEFGHIJ", "event_type": "m.room.encrypted"}
-    assert await story.receive("refused", ops, anna.user_id, content) == said
-    assert await story.receive("refused", ops, anna.user_id, content) == ""
-    assert [entry.reason_code for entry in await story.audit()] == [reason, reason]
-    story.clock.turn(timedelta(days=1))
-    assert await story.receive("refused", ops, anna.user_id, content) == said
-
-
-async def test_a_stranger_whose_input_is_refused_gets_silence(story: Story, ops: str) -> None:
-    content = {"reason": "unverified_device", "device_id": "X", "event_type": "m.room.encrypted"}
-    assert await story.receive("refused", ops, "@eve:elsewhere.example", content) == ""
-    assert (await last(story)).reason_code == "unverified_device"
-
-
-async def test_who_cannot_be_decrypted_is_asked_to_resend(story: Story, anna: Officer, ops: str) -> None:
-    content = {"device_id": "ANNADEV", "session_id": "s"}
-    answer = await story.receive("undecryptable", ops, anna.user_id, content)
-    assert answer.endswith("Please send it again.")
-    assert await story.receive("undecryptable", ops, anna.user_id, content) == ""
-
-
-async def test_another_identity_is_told_to_admins_and_supervisors_once(
-    story: Story, anna: Officer, ops: str
-) -> None:
-    ada = await story.member("ada", Role.ADMIN)
-    sue = await story.member("sue", Role.SUPERVISOR, Role.ADMIN)
-    refused = {"reason": "identity_changed", "device_id": "EVIL", "event_type": "m.room.encrypted"}
-    assert (await story.receive("refused", ops, anna.user_id, refused)).startswith("Your identity is not")
-    violation = {"user_id": anna.user_id, "old": "a", "new": "b"}
-    await story.receive("violation", ops, anna.user_id, violation)
-    for told in (story.direct(ada), story.direct(sue)):
-        assert len(told) == 1
-        assert anna.user_id in told[0]
-        assert told[0].rings
-
-
-async def test_the_bot_says_on_arrival_what_to_do_next(story: Story, anna: Officer) -> None:
-    room = await story.room("new", members=[anna, await story.stranger("eve")], served=False)
-    await story.receive(
-        "joined", room, anna.user_id, {"by": anna.user_id, "direct": False, "encrypted": True}
-    )
-    (said,) = story.said(room)
-    assert "!room serve NAME" in said
-    assert "@eve:elsewhere.example" in said
-    assert anna.user_id not in said
-
-
-async def test_who_joins_without_being_enrolled_is_named(story: Story, anna: Officer, ops: str) -> None:
-    eve = {"user_id": "@eve:elsewhere.example", "membership": "join", "by": "@eve:elsewhere.example"}
-    async with story.database.transaction() as tx:
-        await tx.rooms.arrive(ops, "@eve:elsewhere.example")
-    await story.receive("member", ops, "@eve:elsewhere.example", eve)
-    said = story.said(ops)[0]
-    assert said.startswith("Something is wrong with this room:")
-    assert "1 person here is not enrolled" in said
-    assert "@eve:elsewhere.example" in said
-    await story.receive("member", ops, anna.user_id, eve | {"user_id": anna.user_id})
-    await story.receive("left", ops, anna.user_id, {"reason": "kicked"})
-    assert len(story.said(ops)) == 1
-
-
-# help
-
-
-async def test_help_lists_only_what_she_may_do_here(story: Story, anna: Officer, ops: str) -> None:
-    otto = await story.member("otto", Role.OBSERVER)
-    assert "• !sell" in await anna.says(ops, "!help")
-    assert "• !sell" not in await otto.says(ops, "!help")
-    assert (await otto.says(ops, "!help sell")).startswith("This needs the role officer")
-
-
-async def test_help_shows_usage_summary_and_good_examples(anna: Officer, ops: str) -> None:
-    assert await anna.says(ops, "!help toy") == (
-        '!toy SIZE "LABEL" [to=TO] [in=10m] [at=14:30] [count=2] [wrapped=yes]\n'
-        "Add a toy.\n"
-        '• !toy small "Red ball"\n'
-        '• !toy small "Red ball" to=ops in=5m\n'
-        "!toy show T-1\n"
-        "Show a toy.\n"
-        "• !toy show T-1"
-    )
-    assert (await anna.says(ops, "!aide jouet montrer")).startswith("!toy show T-1")
-    assert "• !note T-1" in await anna.says(ops, "!help all")
-    assert (await anna.says(ops, "!help tyo")).endswith("!help toy")
 
 
 # in French

@@ -307,8 +307,8 @@ async def test_a_reply_to_a_message_finds_what_it_was_about(database: Database) 
     async with database.transaction() as tx:
         card = await owe(tx.outbox, "card", about="A-1", kind=CARD)
         await tx.outbox.mark_sent(card, "$card", "!ops", NOON)
-        assert await tx.outbox.about("$card") == "A-1"
-        assert await tx.outbox.about("$other") is None
+        assert await tx.outbox.about("$card", "!ops") == "A-1"
+        assert await tx.outbox.about("$other", "!ops") is None
 
 
 # The engine

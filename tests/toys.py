@@ -141,6 +141,8 @@ async def show_sale(call: Call, toy: ToyRef, price: int) -> Card:
 )
 async def sell(call: Call, toy: ToyRef, price: int) -> Answer:
     """Sell a toy; this cannot be undone."""
+    if price == 13:
+        raise ZeroDivisionError(price)
     return t("{toy} is sold for {price}", toy=toy, price=price)
 
 

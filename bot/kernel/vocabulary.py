@@ -168,6 +168,14 @@ class Reaction:
 
 
 @dataclass(frozen=True)
+class Unmoved:
+    """A reaction that changed nothing: why, as a word for the audit record, and what is said about it."""
+
+    code: str
+    said: "Sequence[Said]" = ()
+
+
+@dataclass(frozen=True)
 class Post:
     """Something to be said, and where.
 
@@ -199,6 +207,7 @@ class Board:
 Said = Post | Board | Card | Text
 Answer = Said | Sequence[Said]
 Handler = Callable[..., Awaitable[Answer]]
+Reacted = Sequence[Said] | Unmoved
 
 
 @dataclass(frozen=True)
@@ -236,7 +245,7 @@ class Capability:
         self.name = name
         self.commands: list[Command] = []
         self.jobs: list[Job] = []
-        self.reaction: Callable[[Reaction], Awaitable[Sequence[Said]]] | None = None
+        self.reaction: Callable[[Reaction], Awaitable[Reacted]] | None = None
         self.prefix: str | None = None
 
     def command(
@@ -270,10 +279,10 @@ class Capability:
 
         return declare
 
-    def on_reaction(self, prefix: str) -> Callable[[Callable[[Reaction], Awaitable[Sequence[Said]]]], Any]:
+    def on_reaction(self, prefix: str) -> Callable[[Callable[[Reaction], Awaitable[Reacted]]], Any]:
         """Declare what a reaction to a card about `prefix`-numbers does."""
 
-        def declare(handler: Callable[[Reaction], Awaitable[Sequence[Said]]]) -> Any:
+        def declare(handler: Callable[[Reaction], Awaitable[Reacted]]) -> Any:
             self.prefix, self.reaction = prefix, handler
             return handler
 

@@ -7,6 +7,7 @@ from bot.kernel.errors import BotError, Conflict, NotAllowed, NotFound
 from bot.kernel.language import ToType, t
 from bot.kernel.vocabulary import Answer, Call, Capability, Example
 from storage.confirmations import Pending
+from storage.transaction import Transaction
 
 VALID = timedelta(seconds=120)  # domain section 0: preview and confirm
 MAX_TRIES = 5
@@ -68,6 +69,13 @@ async def redeem(call: Call, code: str) -> Pending | BotError:
         return Conflict(t("That was the wrong code too often; it is void"), allowed=_ANEW)
     await store.count_wrong(pending)
     return NotUnderstoodCode(t("That is not the code"), argument="code")
+
+
+async def void(tx: Transaction, user_id: str, room_id: str) -> None:
+    """Let nothing of this person wait in this room any more."""
+    pending = await tx.confirmations.find(user_id, room_id)
+    if pending is not None:
+        await tx.confirmations.use(pending)
 
 
 class NotUnderstoodCode(NotAllowed):

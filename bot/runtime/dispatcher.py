@@ -176,7 +176,7 @@ class Dispatcher:
     async def _replied(self, tx: Transaction, row: Received) -> Ref | None:
         """The object of the card that was replied to, or whose thread this is."""
         for event_id in (row.content.get("reply_to"), row.content.get("thread")):
-            about = await tx.outbox.about(event_id) if event_id else None
+            about = await tx.outbox.about(event_id, row.room_id) if event_id else None
             if about and is_ref(about):
                 return Ref(about)
         return None
@@ -277,6 +277,7 @@ class Dispatcher:
                 return
             for attempt in attempts:
                 await self._say_refusal(tx, attempt, error)
+                await _spend_code(tx, attempt)
             if not attempts:
                 await tx.audit.add(_entry(row, now, row.kind, REFUSED, reason_code=error.code))
 
@@ -312,6 +313,7 @@ class Dispatcher:
             await tx.audit.add(self._acted(attempt, ERROR, None, type(error).__name__))
             said = t("Something failed here (ref {ref}). Nothing was changed.", ref=reference)
             await self._poster(tx, now).say(card(said), attempt.origin)
+            await _spend_code(tx, attempt)
 
     def _acted(self, attempt: Attempt, outcome: str, about: str | None, reason: str | None) -> Entry:
         command = attempt.parsed.command if attempt.parsed else None
@@ -340,6 +342,12 @@ async def _is_private(tx: Transaction, room: Room, user_id: str) -> bool:
     if await tx.rooms.is_private(room, user_id):
         return True
     return room.served and await tx.rooms.present(room.room_id) == [user_id]
+
+
+async def _spend_code(tx: Transaction, attempt: Attempt) -> None:
+    """A code counts once, also where the rollback of what it confirmed has brought it back."""
+    if attempt.confirmed:
+        await confirm.void(tx, attempt.row.sender, attempt.room.room_id)
 
 
 def _ref_in(parsed: Parsed | None) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 from bot.kernel.card import Code, Strong, card, line
 from bot.kernel.language import Text, ToType, t
 from bot.kernel.room_care import troubles
-from bot.kernel.vocabulary import Capability, Post, Reaction, Ref, Role
+from bot.kernel.vocabulary import Capability, Post, Reaction, Ref, Role, Unmoved
 from bot.kernel.words import grouped
 from bot.runtime.incoming import words_of
 from bot.runtime.lines import command_start
@@ -65,12 +65,12 @@ class Incidents:
     async def _edit(self, tx: Transaction, row: Received, now: datetime) -> None:
         member, room, origin = await self._asker(tx, row, now)
         original = await tx.inbox.find(row.content["target"])
-        if member is None or room is None or origin is None or original is None:
+        if member is None or room is None or origin is None:
             return
-        typed = words_of(original.content)
-        if original.kind != "message" or original.sender != row.sender:
+        if original and (original.kind != "message" or original.sender != row.sender):
             return
-        if command_start(typed, room.prefix, self._names) is None:
+        written = [words_of(each.content) for each in (original, row) if each]
+        if all(command_start(typed, room.prefix, self._names) is None for typed in written):
             return
         await tx.audit.add(_entry(row, now, "message.edit", REFUSED, reason_code="edited"))
         await self._poster(tx, now).say(t("I do not run edited commands. Send it anew."), origin)
@@ -92,7 +92,7 @@ class Incidents:
         self, tx: Transaction, row: Received, now: datetime, content: dict[str, Any], *, removed: bool
     ) -> None:
         member, room, origin = await self._asker(tx, row, now)
-        about = await tx.outbox.about(content["target"])
+        about = await tx.outbox.about(content["target"], row.room_id)
         handler = self._reactions.get(about[:1]) if about else None
         key = str(content["key"]).replace(_VARIATION, "")
         if about is None or handler is None or origin is None or room is None or key not in MEANT:
@@ -106,8 +106,10 @@ class Incidents:
         # Where reactions are off, the capability says what to type instead; it changes nothing.
         event_id = row.content["target"] if removed else row.event_id
         reaction = Reaction(tx, member, room, now, key, Ref(about), event_id, removed)
-        await poster.say(await handler(reaction), origin)
-        outcome = {} if room.reactions else {"outcome": REFUSED, "reason_code": "reactions_off"}
+        came = await handler(reaction)
+        reason = came.code if isinstance(came, Unmoved) else None if room.reactions else "reactions_off"
+        await poster.say(came.said if isinstance(came, Unmoved) else came, origin)
+        outcome = {"outcome": REFUSED, "reason_code": reason} if reason else {}
         await tx.audit.add(_entry(row, now, "reaction", object=about, agency=member.agency, **outcome))
 
     # input that did not count

@@ -13,10 +13,12 @@ from bot.kernel.vocabulary import (
     Example,
     Post,
     Quoted,
+    Reacted,
     Reaction,
     Ref,
     Role,
     Said,
+    Unmoved,
     agencies_with,
     speaks_for,
 )
@@ -187,21 +189,22 @@ def _all_answered(view: View) -> Text:
 
 
 @alerts.on_reaction("A")
-async def react(reaction: Reaction) -> Sequence[Said]:
+async def react(reaction: Reaction) -> Reacted:
     """A tick on an alert's card answers it unsigned, where that may count; taking it off withdraws."""
     if reaction.key.removesuffix("\ufe0f") != TICK:
-        return []
+        return Unmoved("no_answer")
     alert = await reaction.tx.alerts.hold(number_of(reaction.about))
     agencies = await _may_answer_for(reaction, alert) if alert else ()
     if alert is None or not agencies:
-        return []
+        return Unmoved("not_allowed")
     if reaction.removed:
         return await _withdraw(reaction, alert)
     agency = speaks_for(reaction.who.agency, agencies)
     refusal = _why_not(reaction, alert, agency, agencies)
     if refusal is None and agency is not None:
         return await _answer_unsigned(reaction, alert, agency)
-    return await _remind(reaction, alert, refusal or ())
+    code, words = refusal or ("no_agency", ())
+    return Unmoved(code, await _remind(reaction, alert, words))
 
 
 async def _may_answer_for(reaction: Reaction, alert: Alert) -> tuple[str, ...]:
@@ -213,22 +216,23 @@ async def _may_answer_for(reaction: Reaction, alert: Alert) -> tuple[str, ...]:
 
 def _why_not(
     reaction: Reaction, alert: Alert, agency: str | None, agencies: Sequence[str]
-) -> tuple[Text | ToType | str, ...] | None:
+) -> tuple[str, tuple[Text | ToType | str, ...]] | None:
+    """The reason for the audit record, and in words; None if the reaction counts."""
     severity = Severity(alert.severity)
     command = ToType(f"!ack {alert.ref}" if agency else f"!ack {alert.ref} for={agencies[0]}")
     if alert.state != ACTIVE:
-        return (t("{ref} is closed: {tick} changes nothing.", ref=alert.ref, tick=TICK),)
+        return "closed", (t("{ref} is closed: {tick} changes nothing.", ref=alert.ref, tick=TICK),)
     if not may_answer_unsigned(severity):
         said = t(
             "{tick} can be forged, so it is no answer to {severity}. Type",
             tick=TICK,
             severity=severity.capitals,
         )
-        return said, " ", command
+        return "unsigned_severity", (said, " ", command)
     if not reaction.room.reactions:
-        return t("{tick} is no answer in this room. Type", tick=TICK), " ", command
+        return "reactions_off", (t("{tick} is no answer in this room. Type", tick=TICK), " ", command)
     if agency is None:
-        return t("{tick} does not say for which agency. Type", tick=TICK), " ", command
+        return "no_agency", (t("{tick} does not say for which agency. Type", tick=TICK), " ", command)
     return None
 
 
@@ -272,16 +276,16 @@ async def _answer_unsigned(reaction: Reaction, alert: Alert, agency: str) -> Seq
     return [Board(alert.ref, standing_card(after)), *news]
 
 
-async def _withdraw(reaction: Reaction, alert: Alert) -> Sequence[Said]:
+async def _withdraw(reaction: Reaction, alert: Alert) -> Reacted:
     """Take the answer back that this reaction gave. Whoever is silent now is on the ladder again."""
     before = await view_of(reaction.tx, alert)
     if alert.state != ACTIVE:
-        return []
+        return Unmoved("nothing_to_withdraw")
     agency = await reaction.tx.alerts.withdraw(
         alert.number, reaction.event_id, reaction.who.user_id, reaction.now
     )
     if agency is None:
-        return []
+        return Unmoved("nothing_to_withdraw")
     await _note_reaction(reaction, agency, Answer.ACK.value, WITHDRAWN)
     after = await reckoned(reaction.tx, before, reaction.now)
     if after.board == before.board:
