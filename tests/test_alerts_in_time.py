@@ -80,6 +80,20 @@ async def test_an_agency_without_supervisor_is_named_to_the_author_and_the_admin
     assert "Bridge" not in admin
 
 
+async def test_two_agencies_without_supervisors_are_named_in_one_message(scene: Scene) -> None:
+    async with scene.story.database.transaction() as tx:
+        await tx.members.revoke(scene.sue.user_id, scene.story.clock.at, "supervisor")
+    await scene.raised()
+    await scene.story.pass_time(minutes=16)
+    (author,) = [each for each in scene.story.said(scene.ops) if "no supervisor" in each and "desk" in each]
+    assert "A-1: CBP, OPP are silent and have no supervisors to tell. Call their desks." in author
+    assert author.mentions == (scene.anna.user_id,)
+    (admin,) = scene.story.direct(scene.root)
+    assert "A-1: CBP, OPP are silent" in admin
+    assert "!grant @name supervisor agency=CBP" in admin
+    assert "!grant @name supervisor agency=OPP" in admin
+
+
 async def test_at_the_end_of_the_ladder_the_author_is_told_and_then_it_is_quiet(scene: Scene) -> None:
     await scene.raised()
     await scene.story.pass_time(minutes=18)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from bot.kernel.card import Card, Strong, card, line
-from bot.kernel.language import Text, ToType, t
+from bot.kernel.language import Text, ToType, t, tn
 from bot.kernel.vocabulary import Board, Post, Role, Said, Tick
 from commands.alerts.capability import alerts
 from commands.alerts.cards import standing_card, title
@@ -77,6 +77,7 @@ def _ring(view: View, shown: Card, room_id: str, people: Sequence[Member]) -> Po
 async def _tell_supervisors(tick: Tick, view: View, waiting: Sequence[Asked]) -> list[Said]:
     """Tell each silent agency's supervisors; where there are none, the author and the admins."""
     posts: list[Said] = []
+    unsupervised: list[str] = []
     for each in waiting:
         bosses = await tick.tx.members.holders(Role.SUPERVISOR.value, tick.now, each.agency)
         told = [_direct(view, _to_supervisor(tick, view, each, boss), boss) for boss in bosses]
@@ -85,9 +86,9 @@ async def _tell_supervisors(tick: Tick, view: View, waiting: Sequence[Asked]) ->
         if told:
             await _climb(tick, view, each, Rung.SUPERVISORS.value)
         else:
-            posts += await _say_unsupervised(tick, view, each)
+            unsupervised.append(each.agency)
             await _climb(tick, view, replace(each, without_supervisor=True), WITHOUT_SUPERVISOR)
-    return posts
+    return [*posts, *(await _say_unsupervised(tick, view, unsupervised) if unsupervised else ())]
 
 
 async def _to_those_in_rooms(tick: Tick, view: View, asked: Asked, told: Collection[str]) -> list[Post]:
@@ -143,14 +144,26 @@ def _direct(view: View, shown: Card, member: Member) -> Post:
     )
 
 
-async def _say_unsupervised(tick: Tick, view: View, asked: Asked) -> list[Said]:
+async def _say_unsupervised(tick: Tick, view: View, agencies: Sequence[str]) -> list[Said]:
+    """One message to the author, and one to each admin, about all agencies without a supervisor."""
     alert = view.alert
-    values = {"ref": alert.ref, "agency": asked.agency}
-    author = t("{ref}: {agency} is silent and has no supervisor to tell. Call its desk.", **values)
+    author = tn(
+        "{ref}: {agencies} is silent and has no supervisor to tell. Call its desk.",
+        "{ref}: {agencies} are silent and have no supervisors to tell. Call their desks.",
+        len(agencies),
+        ref=alert.ref,
+        agencies=tuple(agencies),
+    )
     # An admin looks after the bot, and does not read what officers write: no headline.
-    admin = t("{ref}: {agency} is silent, and has no supervisor that I could tell.", **values)
-    grant = ToType(f"!grant @name supervisor agency={asked.agency}")
-    to_admin = card(line(admin), line(t("Make someone its supervisor:"), " ", grant))
+    admin = tn(
+        "{ref}: {agencies} is silent, and has no supervisor that I could tell.",
+        "{ref}: {agencies} are silent, and have no supervisors that I could tell.",
+        len(agencies),
+        ref=alert.ref,
+        agencies=tuple(agencies),
+    )
+    grants = (ToType(f"!grant @name supervisor agency={agency}") for agency in agencies)
+    to_admin = card(line(admin), *(line(t("Make someone its supervisor:"), " ", each) for each in grants))
     admins = await tick.tx.members.holders(Role.ADMIN.value, tick.now)
     post = Post(card(author), about=alert.ref, priority=view.priority)
     return [
