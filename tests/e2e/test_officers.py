@@ -1,18 +1,20 @@
 """Officers of several agencies with real clients: what they say has its effect, and nobody else's has."""
 
-import contextlib
-import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from bot.demo.homeserver import EmbeddedHomeserver
 from bot.demo.officer import Officer
 from bot.kernel.words import grouped
 from storage.audit import REFUSED
+from storage.inbox import inbox
+from storage.outbox import outbox
+from tests.e2e.disk import Disk, lines_of, texts_of
 from tests.e2e.js_officer import JsOfficer
 from tests.e2e.world import World, world
 
@@ -38,6 +40,33 @@ class Team:
     def bot(self) -> str:
         """The bot's user id."""
         return self.world.bot.user_id
+
+    async def told_in_the_clear(self) -> str:
+        """What the bot says, once, in a room that is not encrypted, before it leaves it."""
+        room = await self.marc.create_room("In the clear", [self.anna.user_id, self.bot], encrypted=False)
+        [told] = await self.marc.wait(room, contains="encrypted", sender=self.bot)
+        assert not told.encrypted
+        await self.anna.see_joined(room, self.anna.user_id)
+        await self.anna.until(
+            lambda: self.bot not in self.anna.session.members(room), "the bot to leave the plain room"
+        )
+        said = [seen for seen in await self.marc.messages(room) if seen.type == "m.room.message"]
+        assert said == [told]
+        return told.body
+
+    async def all_that_was_said(self) -> list[str]:
+        """By whomever, wherever: what the bot took in and what it owed, and what each client shows."""
+        async with self.world.database.transaction() as tx:
+            kept = [
+                content
+                for table in (inbox, outbox)
+                for (content,) in await tx.connection.execute(select(table.c.content))
+            ]
+        shown = [heard for each in (self.anna, self.luc, self.nora) for heard in each.conversations.all()]
+        seen = [seen for room in (self.detroit, self.champlain) for seen in await self.marc.messages(room)]
+        texts = [text for content in kept for text in texts_of(content)]
+        texts += [heard.body for heard in shown] + [heard.html or "" for heard in shown]
+        return texts + [each.body for each in seen]
 
 
 @pytest.fixture(scope="module")
@@ -145,15 +174,7 @@ async def test_silence_climbs_to_the_supervisor_in_a_direct_encrypted_message(te
 
 
 async def test_a_room_in_the_clear_is_told_so_once_and_left(team: Team) -> None:
-    room = await team.marc.create_room("In the clear", [team.anna.user_id, team.bot], encrypted=False)
-    [told] = await team.marc.wait(room, contains="encrypted", sender=team.bot)
-    assert not told.encrypted
-    await team.anna.see_joined(room, team.anna.user_id)
-    await team.anna.until(
-        lambda: team.bot not in team.anna.session.members(room), "the bot to leave the plain room"
-    )
-    said = [seen for seen in await team.marc.messages(room) if seen.type == "m.room.message"]
-    assert said == [told]
+    await team.told_in_the_clear()
 
 
 async def test_who_is_not_enrolled_gets_silence_and_is_on_record(
@@ -180,19 +201,30 @@ async def test_who_is_not_enrolled_gets_silence_and_is_on_record(
     assert (refusal.outcome, refusal.reason_code) == (REFUSED, "not_enrolled")
 
 
-async def test_the_homeserver_s_database_holds_nothing_of_what_was_said(
+async def test_the_homeserver_keeps_nothing_of_what_was_said(
     team: Team, homeserver: EmbeddedHomeserver
 ) -> None:
-    secret = "Zwiebelturm"
-    raised = await team.anna.ask(team.detroit, f'!alert minor "{secret} unattended"', answer=secret)
-    said = {heard.body for room in (team.detroit, team.champlain) for heard in team.anna.heard(room)}
-    lines = {line for body in said for line in body.splitlines() if len(line) > 12}
-    with contextlib.closing(
-        sqlite3.connect(f"file:{homeserver.folder}/homeserver.db?mode=ro", uri=True)
-    ) as db:
-        dump = "\n".join(db.iterdump())
-    files = [file for file in homeserver.folder.rglob("*") if file.is_file()]
-    raw = b"".join(file.read_bytes() for file in files)
-    assert raised.event_id in dump, "the search finds what is there"
-    assert raised.event_id.encode() in raw
-    assert not [line for line in (secret, *lines) if line in dump or line.encode() in raw]
+    raised = await team.anna.ask(
+        team.detroit, '!alert minor "Zwiebelturm unbewacht – Ölspur"', answer="Zwiebelturm"
+    )
+    await team.luc.say(team.champlain, "!zwiebelkuchen")
+    direct = await team.luc.hear(lambda heard: "« zwiebelkuchen »" in heard.body, "a direct message")
+    await team.luc.ask(direct.room_id, "!alerte qui A-99", answer="A-99")
+    in_the_clear = await team.told_in_the_clear()
+    lines = lines_of(await team.all_that_was_said())
+    # The run is in it: what officers typed and what they were told, in rooms and in direct rooms.
+    for part in (
+        "!alert minor",
+        "!zwiebelkuchen",
+        "!alerte qui",
+        "!room serve detroit",
+        "!member add @team-",
+    ):
+        assert any(line.startswith(part) for line in lines), part
+    for part in ("Zwiebelturm unbewacht", "I serve this room as detroit", "« zwiebelkuchen »"):
+        assert any(part in line for line in lines), part
+    disk = Disk(homeserver.folder)
+    assert {"homeserver.db", "homeserver.db-wal"} <= disk.names
+    assert disk.holds(raised.event_id)
+    assert all(disk.holds(line) for line in lines_of([in_the_clear])), "the search finds what is there"
+    assert [line for line in sorted(lines) if disk.holds(line)] == []
