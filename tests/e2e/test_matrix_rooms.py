@@ -88,6 +88,31 @@ async def test_kicks_bans_and_tombstones_are_rows(siege: Siege) -> None:
     await boss.close()
 
 
+@pytest.mark.parametrize("running", [True, False], ids=["while it runs", "while it is down"])
+async def test_a_forgotten_room_is_no_end(siege: Siege, running: bool) -> None:
+    """Left and forgotten with the bot's own token: nothing is sent there, the rest goes on, and it comes back."""
+    gone = await siege.anna.create_room("Gone", [siege.bot.user_id])
+    await siege.expect("joined", room_id=gone)
+    await siege.bot.send(gone, TEXT, clock.token())
+    if not running:
+        await siege.stop()
+    server = Homeserver(siege.homeserver.url)
+    server.token = await siege.token()
+    for act in ("leave", "forget"):
+        await server.call("POST", server.path("rooms", gone, act), {})
+    await server.close()
+    if not running:
+        await siege.start()
+    await siege.still_works()
+    with pytest.raises(SendRefused) as refused:
+        await siege.bot.send(gone, TEXT, clock.token())
+    assert refused.value.permanent
+    await siege.anna.invite(gone, siege.bot.user_id)
+    await siege.until(lambda: siege.anna.members(gone).get(siege.bot.user_id) == "join", "the bot to join anew")
+    await siege.still_works()
+    await siege.bot.send(gone, TEXT, clock.token())
+
+
 async def test_people_who_come_and_go_are_rows(siege: Siege) -> None:
     """Invite, join and leave of others; who left gets no further keys."""
     otto = await siege.hostile("otto")
