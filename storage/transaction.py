@@ -176,9 +176,20 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """Commit at the end, roll back on any exception. Make no network call inside."""
-        async with self.engine.begin() as connection:
-            yield Transaction(connection, self._room_defaults)
+        """Commit at the end, roll back on any exception. Make no network call inside.
+
+        A task that is cancelled meanwhile ends as cancelled: a connection that was cut off raises other errors
+        as it is tidied up, and a loop that outlives errors would go on for ever.
+        """
+        task = asyncio.current_task()
+        before = task.cancelling() if task else 0
+        try:
+            async with self.engine.begin() as connection:
+                yield Transaction(connection, self._room_defaults)
+        except Exception as error:
+            if task and task.cancelling() > before:
+                raise asyncio.CancelledError from error
+            raise
 
     async def close(self) -> None:
         """Return every connection."""

@@ -1,6 +1,7 @@
 """What all of storage promises: once only, in order, nothing lost between transactions that meet."""
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,32 @@ async def test_transactions_that_are_cancelled_hold_no_lock(database: Database) 
         async with asyncio.timeout(5), other.transaction() as tx:
             await tx.crypto.set_value("since", b"cut off")
     await other.close()
+
+
+async def test_a_task_that_is_cancelled_in_a_transaction_ends_whatever_it_meets_on_its_way_out(
+    database: Database,
+) -> None:
+    """Else a loop that outlives errors would take it for one of them, and go on."""
+    is_in = asyncio.Event()
+
+    async def work() -> None:
+        async with database.transaction():
+            is_in.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                raise ValueError("what a connection says that was cut off")
+
+    async def loop() -> None:
+        with contextlib.suppress(ValueError):
+            await work()
+
+    task = asyncio.create_task(loop())
+    await is_in.wait()
+    task.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.wait([task])
+    assert task.cancelled()
 
 
 async def test_each_sequence_counts_for_itself_from_one(database: Database) -> None:

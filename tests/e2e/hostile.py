@@ -39,6 +39,18 @@ class Hostile:
     ) -> Self:
         """Sign in as a new device; with `keys` it can encrypt, with `signed` it is cross-signed."""
         self = cls(url)
+        try:
+            await self._sign_in(user, password)
+            if keys:
+                await self.upload(self.device_keys())
+            if keys and signed:
+                await self.cross_sign(password)
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def _sign_in(self, user: str, password: str) -> None:
         identifier = {"type": "m.id.user", "user": user}
         body = {"type": "m.login.password", "identifier": identifier, "password": password}
         answer = await self.call("POST", "/login", body)
@@ -47,11 +59,6 @@ class Hostile:
             answer["user_id"],
             answer["device_id"],
         )
-        if keys:
-            await self.upload(self.device_keys())
-        if keys and signed:
-            await self.cross_sign(password)
-        return self
 
     async def __aenter__(self) -> Self:
         return self

@@ -24,6 +24,7 @@ class Meddler:
         self._pending: list[Json] = []
         self._poked = asyncio.Event()
         self._runner: web.AppRunner | None = None
+        self._under_way: set[asyncio.Task[Any]] = set()
         self.url = ""
         self.failing: set[str] = set()  # parts of paths that are answered with 500
         self.alter: dict[str, Alter] = {}  # part of a path: what is done to its answers
@@ -43,6 +44,10 @@ class Meddler:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # The runner cancels what is under way, but does not wait for its end.
+        for task in self._under_way:
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
         if self._runner is not None:
             await self._runner.cleanup()
         await self._http.close()
@@ -65,6 +70,10 @@ class Meddler:
         return str(whole["event_id"])
 
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
+        task = asyncio.current_task()
+        assert task is not None
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
         path = request.path
         body = await request.read()
         if body and not path.endswith("/sync"):

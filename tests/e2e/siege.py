@@ -78,8 +78,10 @@ class Siege:
 
     async def end(self) -> None:
         """Stop all."""
-        await self.stop()
-        await self._stack.aclose()
+        try:
+            await self.stop()
+        finally:
+            await self._stack.aclose()
 
     async def register(self, name: str) -> str:
         """A new account; its user id."""
@@ -131,9 +133,9 @@ class Siege:
     async def stop(self) -> None:
         """Stop the bot; its database stays."""
         if self._task is not None:
-            await _stop(self._task)
+            task, self._task = self._task, None
+            await _stop(task)
             await self.bot.close()
-            self._task = None
 
     async def hostile(
         self, name: str = "mallory", *, enrolled: bool = True, join: bool = True, keys: bool = True

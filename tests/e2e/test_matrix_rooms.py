@@ -108,7 +108,9 @@ async def test_a_forgotten_room_is_no_end(siege: Siege, running: bool) -> None:
         await siege.bot.send(gone, TEXT, clock.token())
     assert refused.value.permanent
     await siege.anna.invite(gone, siege.bot.user_id)
-    await siege.until(lambda: siege.anna.members(gone).get(siege.bot.user_id) == "join", "the bot to join anew")
+    await siege.until(
+        lambda: siege.anna.members(gone).get(siege.bot.user_id) == "join", "the bot to join anew"
+    )
     await siege.still_works()
     await siege.bot.send(gone, TEXT, clock.token())
 
