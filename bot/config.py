@@ -1,4 +1,4 @@
-"""Configuration: config.toml, environment and systemd credentials; frozen settings, or one clear line."""
+"""Configuration: config.toml, environment and systemd credentials; settings, or one clear line."""
 
 import base64
 import os

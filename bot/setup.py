@@ -32,7 +32,7 @@ class Wishes:
 
 
 def write(wishes: Wishes, file: Path, *, force: bool = False) -> list[Path]:
-    """Write the configuration and its secrets; what was written. An existing master key is never replaced.
+    """Write the configuration and its secrets; what was written. A master key is never replaced.
 
     ConfigError if a file is there already and `force` is not given, or if the wishes make no configuration.
     """

@@ -148,7 +148,7 @@ async def _reach(call: Call) -> Text:
 
 def _figures(call: Call, health: Health | None, waiting: int) -> list[Line]:
     """What an admin needs to see whether something is about to go wrong."""
-    kind = DATABASES.get(call.tx.connection.dialect.name, call.tx.connection.dialect.name)
+    kind = DATABASES.get(call.tx.kind, call.tx.kind)
     lines = [bullet(t("Waiting to be sent: {count} · Database: {kind}", count=waiting, kind=kind))]
     if health is None:
         return lines

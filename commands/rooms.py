@@ -47,7 +47,7 @@ class StrangerPolicy(Enum):
 
 
 def tags_of(typed: tuple[str, ...]) -> tuple[str, ...]:
-    """The tags in their one spelling: lower case, no accents, each once; NotUnderstood if one can be none."""
+    """The tags in their one spelling: lower case, no accents, each once; NotUnderstood if one is none."""
     words = [folded(word.removeprefix("#")) for each in typed for word in re.split(r"[\s,;]+", each) if word]
     tags = tuple(dict.fromkeys(words))
     wrong = next((tag for tag in tags if not TAG.fullmatch(tag)), None)

@@ -1,4 +1,4 @@
-"""Encryption state: the device's own secrets, its sessions, what is known of other devices and of rooms."""
+"""Encryption state: the device's secrets, its sessions, what is known of devices and rooms."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

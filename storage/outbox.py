@@ -1,4 +1,4 @@
-"""The outbox: each message the bot owes, written with the change that owes it, until it is in its room."""
+"""The outbox: each message the bot owes, written with what owes it, until it is in its room."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -58,6 +58,11 @@ class Transaction:
         self.connection = connection
         self._room_defaults = room_defaults
 
+    @property
+    def kind(self) -> str:
+        """The kind of database: `sqlite` or `postgresql`."""
+        return self.connection.dialect.name
+
     @cached_property
     def agencies(self) -> Agencies:
         """Agencies."""
@@ -178,8 +183,8 @@ class Database:
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Commit at the end, roll back on any exception. Make no network call inside.
 
-        A task that is cancelled meanwhile ends as cancelled: a connection that was cut off raises other errors
-        as it is tidied up, and a loop that outlives errors would go on for ever.
+        A task that is cancelled meanwhile ends as cancelled: a connection that was cut off raises other
+        errors as it is tidied up, and a loop that outlives errors would go on for ever.
         """
         task = asyncio.current_task()
         before = task.cancelling() if task else 0

@@ -1,4 +1,4 @@
-"""A PostgreSQL server for the tests, from the binaries of a wheel: private, quick and gone afterwards."""
+"""A PostgreSQL server for the tests, from the binaries of a wheel: private, quick, gone afterwards."""
 
 import ctypes
 import importlib.util

@@ -1,4 +1,4 @@
-"""Stories: officers speak with the whole bot, on a real database, in fake rooms and with a turned clock."""
+"""Stories: officers speak with the whole bot, on a real database, in fake rooms, with a turned clock."""
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence

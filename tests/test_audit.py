@@ -1,4 +1,4 @@
-"""The audit chain: what is changed behind the bot's back is named, at the first place that does not fit."""
+"""The audit chain: what is changed behind the bot's back is named, at the first that does not fit."""
 
 import asyncio
 from datetime import timedelta
@@ -106,7 +106,7 @@ async def test_entries_that_changed_places_are_named(database: Database) -> None
 async def test_an_entry_put_in_between_is_named(database: Database) -> None:
     await record(database, 4)
     for seq in (4, 3):
-        await tamper(database, f"UPDATE audit SET seq = {seq + 1} WHERE seq = {seq}")  # noqa: S608
+        await tamper(database, f"UPDATE audit SET seq = {seq + 1} WHERE seq = {seq}")  # noqa: S608  # as above
     await tamper(
         database,
         "INSERT INTO audit (at, type, action, outcome, seq, prev_hash, hash)"

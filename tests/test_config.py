@@ -1,4 +1,4 @@
-"""The configuration: what is allowed is read; of anything else one line says where and what is allowed."""
+"""The configuration: what is allowed is read; of anything else a line says where and what is."""
 
 import base64
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""config.example.toml: it is what `tandem init` writes, has every key there is, and all of it is allowed."""
+"""config.example.toml: what `tandem init` writes, with every key there is, and all of it allowed."""
 
 import re
 from dataclasses import fields

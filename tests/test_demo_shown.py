@@ -1,4 +1,4 @@
-"""What officers see in the terminal: edits applied, cards readable, nothing that a terminal would obey."""
+"""What officers see in the terminal: edits applied, cards readable, nothing a terminal would obey."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -103,7 +103,7 @@ def test_a_make_target_that_is_shown_is_there(shown: Shown) -> None:
 
 
 def keys_shown() -> list[Shown]:
-    """`[section] key`, a section or a key alone, and `key = value`: only operators meet the configuration."""
+    """`[section] key`, a section or a key alone, and `key = value`: for operators only."""
     on_page = [each for each in found(re.compile("^.+$")) if each.page == "operators.md"]
     others = NO_KEYS | CREDENTIALS
     return [each for each in on_page if KEY.fullmatch(each.text) and each.text not in others]

@@ -1,5 +1,6 @@
 """The first people: who is named in the configuration is enrolled once; after that, admins decide."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,7 +20,8 @@ KEY, OTHER_KEY = "A" * 43, "B" * 43
 
 async def start(database: Database, server: str | None = "hq.example", **members: object) -> Member:
     """What is known of Sam after a start with this configuration."""
-    wish = MembersSettings(**{"admins": (SAM,), "agency": "RCMP", "agency_name": "RCMP", **members})  # type: ignore[arg-type]
+    wish = MembersSettings(admins=(SAM,), agency="RCMP", agency_name="RCMP")
+    wish = replace(wish, **members)  # type: ignore[arg-type]  # names of its fields
     await enrol_admins(database, Settings(Path("data"), members=wish), server, NOON)
     async with database.transaction() as tx:
         member = await tx.members.find(SAM)

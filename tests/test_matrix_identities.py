@@ -1,4 +1,4 @@
-"""Canonical JSON, signatures, cross-signing and secret storage, with the vectors of the specification."""
+"""Canonical JSON, signatures, cross-signing and secret storage, by the specification's vectors."""
 
 import asyncio
 from typing import Any

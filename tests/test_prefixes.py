@@ -9,7 +9,7 @@ from tests.story import CODE, Officer, Said, Story
 
 @pytest.fixture
 async def scene(story: Story) -> Scene:
-    """The room of operations begins its commands with a full stop, the other one with an exclamation mark."""
+    """The room of operations begins its commands with a full stop, the other with an exclamation mark."""
     scene = await set_scene(story)
     await scene.root.says(scene.ops, "!room policy prefix=.")
     return scene

@@ -95,7 +95,7 @@ async def test_transactions_that_are_cancelled_hold_no_lock(database: Database) 
     other = Database(database.engine.url.render_as_string(hide_password=False), clock.random_bytes)
     await other.unlock(b"m" * 32, NOON)
     for steps in range(0, 1500, 15):
-        tasks = [asyncio.create_task(work()) for _ in range(2)]
+        tasks = [asyncio.create_task(work()) for _ in range(2)]  # noqa: TID251  # ended below
         for _ in range(steps):
             await asyncio.sleep(0)
         for task in tasks:
@@ -124,7 +124,7 @@ async def test_a_task_that_is_cancelled_in_a_transaction_ends_whatever_it_meets_
         with contextlib.suppress(ValueError):
             await work()
 
-    task = asyncio.create_task(loop())
+    task = asyncio.create_task(loop())  # noqa: TID251  # ended below
     await is_in.wait()
     task.cancel()
     async with asyncio.timeout(5):

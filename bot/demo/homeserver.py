@@ -1,4 +1,4 @@
-"""The embedded homeserver: a Synapse on 127.0.0.1 that lives and dies with the process that started it."""
+"""The embedded homeserver: a Synapse on 127.0.0.1 that lives and dies with its starter."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What the tour plays: the cast, the rooms and the acts, in order. A new capability adds its scene here."""
+"""What the tour plays: the cast, the rooms and the acts, in order. Each capability adds a scene."""
 
 from dataclasses import dataclass
 from datetime import timedelta

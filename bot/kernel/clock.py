@@ -1,4 +1,4 @@
-"""The clock and randomness: the only place that reads either, so that everything else can be told both."""
+"""The clock and randomness: the only place that reads either, so that all else can be told them."""
 
 import os
 import secrets

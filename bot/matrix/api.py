@@ -1,4 +1,4 @@
-"""The homeserver by HTTP: nio carries the requests, answers stay plain JSON, every call has a time-out."""
+"""The homeserver by HTTP: nio carries the requests, answers stay plain JSON, calls have time-outs."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""A checkup: what the homeserver shows of our account, asked beside the running bot; it changes nothing."""
+"""A checkup: what the homeserver shows of our account, beside the running bot; it changes nothing."""
 
 from dataclasses import dataclass
 

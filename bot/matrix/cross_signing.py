@@ -1,4 +1,4 @@
-"""The bot's own identity: three signing keys, made once, kept before they are published, never replaced."""
+"""The bot's own identity: three signing keys, made once, kept before published, never replaced."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Whose devices we know: asked for one query at a time, kept in the database, checked against the pins."""
+"""Whose devices we know: asked for one query at a time, kept, and checked against the pins."""
 
 import asyncio
 import logging

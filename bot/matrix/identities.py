@@ -1,4 +1,4 @@
-"""What /keys/query says of a user, checked signature by signature; one bad object never hides another."""
+"""What /keys/query says of a user, checked signature by signature; a bad object hides no other."""
 
 from bot.matrix.canonical import is_key, is_signed
 from bot.matrix.trust import Device, Identity

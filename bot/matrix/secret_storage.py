@@ -1,4 +1,4 @@
-"""Secret storage: our identity on the homeserver under a recovery key (Matrix specification, "Secrets")."""
+"""Secret storage: our identity under a recovery key (Matrix specification, "Secrets")."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""Whom to believe and to whom to give keys: pure decisions over plain values, and the circle they rest on."""
+"""Whom to believe and to whom to give keys: pure decisions, and the circle they rest on."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

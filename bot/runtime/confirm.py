@@ -1,4 +1,4 @@
-"""Confirmation: what leaves the room, binds an agency or deletes is shown first, and waits for a code."""
+"""Confirmation: what leaves the room, binds an agency or deletes is shown first and needs a code."""
 
 from datetime import timedelta
 

@@ -74,21 +74,14 @@ class Courier:
     async def drain(self) -> None:
         """Try everything that is due, rooms side by side, one message of a room after the other."""
         running: dict[str, asyncio.Task[None]] = {}
-        try:
+        async with asyncio.TaskGroup() as group:
             while True:
                 for owed in await self._claim(AT_ONCE - len(running), set(running)):
-                    task = asyncio.create_task(self._deliver(owed))
-                    running[_destination(owed)] = task
+                    running[_destination(owed)] = group.create_task(self._deliver(owed))
                 if not running:
                     return
                 await asyncio.wait(running.values(), return_when=asyncio.FIRST_COMPLETED)
-                for destination, task in [*running.items()]:
-                    if task.done():
-                        del running[destination]
-                        task.result()
-        finally:
-            for task in running.values():
-                task.cancel()
+                running = {where: task for where, task in running.items() if not task.done()}
 
     async def _claim(self, count: int, busy: set[str]) -> list[Owed]:
         """Rows to try now, their attempt counted first: what is on its way is no longer changed."""

@@ -26,7 +26,7 @@ _EXAMPLES = (
 
 
 def usage_of(command: Command, language: Language, prefix: str, *, short: bool = False) -> str:
-    """`!alert SEVERITY "HEADLINE" [to=TAG]`, in the words of the language; `short`: only what is required."""
+    """`!alert SEVERITY "HEADLINE" [to=TAG]`, in the language's words; `short`: only what is required."""
     path = path_of(command, language)
     shown = [each for each in grammar(command) if each.required or not short]
     return " ".join([prefix + " ".join(path), *(usage(each, language) for each in shown)])

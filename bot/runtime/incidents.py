@@ -1,4 +1,4 @@
-"""Incidents: what reaches the bot besides commands: reactions, edits, refused input, people and rooms."""
+"""Incidents: all that comes besides commands: reactions, edits, refused input, people and rooms."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""Refusals: what was understood, what is wrong and where, what is allowed, what to type; nothing changed."""
+"""Refusals: what was understood, what is wrong and where, what to type; nothing changed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The rules of alerts: who is silent, when the next rung is due, what may be raised. Pure; time is told."""
+"""The rules of alerts: who is silent, when the next rung is due, what may be raised. Pure."""
 
 import unicodedata
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Members: who is enrolled, for which agency, with which identity and roles; nobody else is listened to."""
+"""Members: who is enrolled, for which agency, with which identity and roles; nobody else is heard."""
 
 from commands.members import enrolment, grants, identities, standing, verification
 from commands.members.capability import members

@@ -1,4 +1,4 @@
-"""`make bench`: how fast the bot's message reaches a room of many devices, against the homeserver's floor.
+"""`make bench`: how fast a message reaches a room of many devices, against the homeserver's floor.
 
 The floor is what any client must ask of this homeserver for the same message, by plain HTTP, with nothing
 encrypted: to query, to claim, to hand over, to send. Both are measured in turn, in the same run.

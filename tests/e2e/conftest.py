@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from bot.demo.homeserver import EmbeddedHomeserver
+from tests.e2e.siege import Siege
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +24,11 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """For processes that tests start: compiled code is kept between them, whatever this machine's habit."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return kept | {"PYTHONPYCACHEPREFIX": str(tmp_path_factory.mktemp("compiled"))}
+
+
+@pytest.fixture
+async def siege(homeserver: EmbeddedHomeserver, tmp_path: Path) -> AsyncIterator[Siege]:
+    """The bot and Anna, in an encrypted room."""
+    siege = await Siege.begin(homeserver, tmp_path)
+    yield siege
+    await siege.end()

@@ -66,7 +66,10 @@ class JsOfficer:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._log: deque[str] = deque(maxlen=LAST_WORDS)
-        self._readers = [asyncio.create_task(self._read_answers()), asyncio.create_task(self._read_log())]
+        self._readers = [
+            asyncio.create_task(self._read_answers()),  # noqa: TID251  # `close` ends it
+            asyncio.create_task(self._read_log()),  # noqa: TID251  # `close` ends it
+        ]
 
     @classmethod
     async def start(cls) -> Self:

@@ -85,8 +85,8 @@ class Meddler:
         return await self._forward(request, body)
 
     async def _sync(self, request: web.Request, body: bytes) -> web.StreamResponse:
-        forwarded = asyncio.ensure_future(self._forward(request, body))
-        poked = asyncio.ensure_future(self._poked.wait())
+        forwarded = asyncio.ensure_future(self._forward(request, body))  # noqa: TID251  # ended below
+        poked = asyncio.ensure_future(self._poked.wait())  # noqa: TID251  # ended below
         try:
             await asyncio.wait({forwarded, poked}, return_when=asyncio.FIRST_COMPLETED)
             if not self._pending:

@@ -69,7 +69,7 @@ class Siege:
         database = await self.database("anna")
         self.anna = await Session.open(database, Account(self.homeserver.url, anna, PASSWORD), Circle())
         self._stack.push_async_callback(self.anna.close)
-        self.annas_loop = asyncio.create_task(self.anna.run())
+        self.annas_loop = asyncio.create_task(self.anna.run())  # noqa: TID251  # `end` ends it
         self._stack.push_async_callback(_stop, self.annas_loop)
         await self.anna.synced()
         self.room_id = await self.anna.create_room("Ops", [bot])
@@ -127,7 +127,7 @@ class Siege:
         account = Account(url, bot or self.bot.user_id, PASSWORD)
         self.bot = await Session.open(self.bots, account, self.circle, self._patience)
         self.bot.on_received = self._arrived.set
-        self._task = asyncio.create_task(self.bot.run())
+        self._task = asyncio.create_task(self.bot.run())  # noqa: TID251  # `stop` ends it
         await self.bot.synced()
 
     async def stop(self) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from bot.demo.homeserver import EmbeddedHomeserver
 from bot.demo.officer import Officer
@@ -125,6 +125,6 @@ async def _check_records(bot: BotProcess, stream: Stream) -> None:
     assert code == 0, said
 
 
-async def _column(database: Database, query: object) -> list[str]:
+async def _column(database: Database, query: Select[str]) -> list[str]:
     async with database.transaction() as tx:
-        return list((await tx.connection.execute(query)).scalars())  # type: ignore[call-overload]
+        return list((await tx.connection.execute(query)).scalars())

@@ -1,4 +1,4 @@
-"""The JavaScript officers themselves: what they say to one another arrives encrypted, without a shield."""
+"""The JavaScript officers themselves: what they say arrives encrypted, without a shield."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta

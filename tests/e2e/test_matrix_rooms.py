@@ -1,4 +1,4 @@
-"""The session on a real Synapse: rooms, keys that come late, restarts, gaps, and the bot's own identity."""
+"""The session on a real Synapse: rooms, late keys, restarts, gaps, and its own identity."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -90,7 +90,7 @@ async def test_kicks_bans_and_tombstones_are_rows(siege: Siege) -> None:
 
 @pytest.mark.parametrize("running", [True, False], ids=["while it runs", "while it is down"])
 async def test_a_forgotten_room_is_no_end(siege: Siege, running: bool) -> None:
-    """Left and forgotten with the bot's own token: nothing is sent there, the rest goes on, and it comes back."""
+    """Left and forgotten with the bot's own token: nothing is sent there, and it comes back."""
     gone = await siege.anna.create_room("Gone", [siege.bot.user_id])
     await siege.expect("joined", room_id=gone)
     await siege.bot.send(gone, TEXT, clock.token())
@@ -174,7 +174,7 @@ async def test_what_was_said_while_the_bot_was_down_is_taken_in_whole(siege: Sie
 
 
 async def test_the_same_transaction_sends_the_same_bytes(siege: Siege) -> None:
-    """Also when the first answer was lost and the bot began anew; and the room is asked which event it is."""
+    """Also when the first answer was lost and the bot began anew; and the room knows which event it is."""
     path = f"/rooms/{siege.room_id}/send/m.room.encrypted/once"
     siege.meddler.failing.add("/send/m.room.encrypted/once")
     with pytest.raises(Unreachable):

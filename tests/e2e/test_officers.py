@@ -1,4 +1,4 @@
-"""Officers of several agencies with real clients: what they say has its effect, and nobody else's has."""
+"""Officers of several agencies with real clients: what they say takes effect, and nobody else's."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
