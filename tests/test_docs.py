@@ -74,7 +74,13 @@ def test_the_pages_are_read() -> None:
     assert Shown("README.md", "demo") in found(MAKE, "target")
 
 
-@pytest.mark.parametrize("shown", found(COMMAND), ids=str)
+def is_named_only(shown: Shown) -> bool:
+    """A command without its arguments, as prose speaks of it; officers are shown what can be typed."""
+    paths = {path for command in TABLE.commands for path in (command.path, *command.french)}
+    return shown.page != "officers.md" and tuple(shown.text[1:].split()) in paths
+
+
+@pytest.mark.parametrize("shown", [each for each in found(COMMAND) if not is_named_only(each)], ids=str)
 def test_a_command_that_is_shown_is_understood(shown: Shown) -> None:
     start = command_start(shown.text, "!", [])
     assert start is not None
