@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -18,7 +18,7 @@ from bot.kernel.errors import DeliveryRefused
 from bot.kernel.health import Health
 from bot.matrix.account import Account
 from bot.matrix.errors import MatrixError, Rejected, SendRefused, SignedOut, Unreachable
-from bot.matrix.session import Session
+from bot.matrix.session import PATIENCE, Session
 from bot.matrix.trust import EnrolledCircle
 from bot.runtime.completion import completions
 from bot.runtime.courier import Courier
@@ -65,11 +65,12 @@ async def running(
     tell: Callable[[str], None] = lambda text: None,
     *,
     limits: bool = True,
+    patience: timedelta = PATIENCE,
 ) -> AsyncIterator[Bot]:
     """Run the bot while the body runs; a fatal error of either comes out as an ExceptionGroup.
 
     `now` is the bot's clock; `tell` is told of progress. `limits=False` takes the rate limits off the
-    embedded homeserver.
+    embedded homeserver. `patience` is how long an event that cannot be decrypted waits for its key.
     """
     make_private(settings.data)
     async with AsyncExitStack() as stack:
@@ -79,7 +80,7 @@ async def running(
         account = await _account(settings, embedded)
         await enrolment.enrol_admins(database, settings, _server_of(account, embedded), now())
         tell("Signing the bot in …")
-        session = await Session.open(database, account, EnrolledCircle(settings.members.pinning))
+        session = await Session.open(database, account, EnrolledCircle(settings.members.pinning), patience)
         stack.push_async_callback(session.close)
         works = Works(settings, database, session, now)
         await stack.enter_async_context(_at_work(works))

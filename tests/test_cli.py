@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -206,6 +207,54 @@ def test_without_a_command_there_is_the_help_and_nothing_else(said: Said, argume
     assert said.by(*arguments) == 2
     assert "Usage: " in said.out
     assert said.err == ""
+
+
+def a_homeserver_that_cannot_start(folder: Path) -> None:
+    """Its database is none."""
+    (folder / "homeserver.db").write_text("no database at all, and longer than a header " * 9)
+
+
+def a_homeserver_of_another_name(folder: Path) -> None:
+    """As if it had been copied from elsewhere."""
+    (folder / "kept.json").write_text(json.dumps({"server_name": "hq.example", "port": 0}))
+
+
+@pytest.mark.parametrize(
+    ("prepare", "err"),
+    [
+        (
+            a_homeserver_that_cannot_start,
+            "the homeserver ended at once; the end of {folder}/homeserver.log says",
+        ),
+        (
+            a_homeserver_of_another_name,
+            "{folder} holds the homeserver hq.example, not tandem.localhost; choose another data folder",
+        ),
+    ],
+)
+def test_a_homeserver_that_does_not_start_is_told_in_one_line(
+    said: Said, here: Path, prepare: Callable[[Path], None], err: str
+) -> None:
+    said.by("init")
+    folder = here / "data" / "homeserver"
+    folder.mkdir(parents=True)
+    (here / "data").chmod(0o700)
+    prepare(folder)
+    assert said.by("run") == 1
+    assert said.err.startswith(f"tandem: {err.format(folder=folder)}")
+    assert said.err.count("\n") == 1
+
+
+def test_the_end_of_the_homeservers_log_is_shown_to_whoever_asks(
+    said: Said, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said.by("init")
+    folder = here / "data" / "homeserver"
+    folder.mkdir(parents=True)
+    a_homeserver_that_cannot_start(folder)
+    monkeypatch.setenv("TANDEM_DEBUG", "1")
+    assert said.by("run") == 1
+    assert "file is not a database" in said.err
 
 
 def test_the_console_wants_its_own_homeserver(said: Said) -> None:

@@ -106,7 +106,7 @@ class EmbeddedHomeserver:
             await self._child.wait()
 
     async def _until_ready(self) -> None:
-        """Ask until Synapse answers; raise with the end of its log if it ends or takes too long."""
+        """Ask until Synapse answers; an error, its log as a note, if it ends or takes too long."""
         deadline = clock.monotonic() + READY_SECONDS
         async with aiohttp.ClientSession(timeout=CALL_TIMEOUT) as http:
             while self._child.returncode is None and clock.monotonic() < deadline:
@@ -116,7 +116,9 @@ class EmbeddedHomeserver:
                             return
                 await asyncio.sleep(POLL_SECONDS)
         how = "did not answer in time" if self._child.returncode is None else "ended at once"
-        raise HomeserverError(f"The homeserver {how}. The end of {self._config.log}:\n{self._log_tail()}")
+        error = HomeserverError(f"the homeserver {how}; the end of {self._config.log} says why")
+        error.add_note(self._log_tail())
+        raise error
 
     def _log_tail(self) -> str:
         lines = self._config.log.read_text(errors="replace").splitlines()

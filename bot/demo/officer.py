@@ -22,7 +22,12 @@ T = TypeVar("T")
 
 
 class Unanswered(Exception):
-    """What was waited for did not come; the text says what that was and what came instead."""
+    """What was waited for did not come. Nothing that was said is in the text; `in_full` has it as well."""
+
+    def __init__(self, text: str, heard: str) -> None:
+        super().__init__(text)
+        self.add_note(heard)
+        self.in_full = f"{text}\n{heard}"
 
 
 class Welcoming(Circle):
@@ -162,7 +167,8 @@ class Officer:
                 while not is_so():
                     await self._wait(self._news)
         except TimeoutError:
-            raise Unanswered(self._missed(what)) from None
+            waited = f"{self.user_id} waited in vain for {self.patience:g} s; the bot's log says more"
+            raise Unanswered(waited, self._missed(what)) from None
 
     async def quiet(self, seconds: float) -> None:
         """Wait until nothing has come in for this long."""
@@ -191,8 +197,7 @@ class Officer:
     def _missed(self, what: str) -> str:
         last = [f"  {heard.sender}: {heard.body}" for heard in self.conversations.all()[-5:]]
         refused = [f"  not shown: {each.sender} {each.content}" for each in self.conversations.refused[-5:]]
-        waited = f"{self.user_id} waited {self.patience:g} s for {what}. Last heard:"
-        return "\n".join((waited, *last, *refused))
+        return "\n".join((f"Waited for: {what}. Last heard:", *last, *refused))
 
     async def _take_in(self) -> None:
         while True:

@@ -56,7 +56,10 @@ def prepare(folder: Path, server_name: str, *, limits: bool, plain_rooms: bool =
     """Write Synapse's files into `folder`; secrets and, while it is free, the port stay as they were."""
     kept = _kept(folder / "kept.json", server_name)
     if kept["server_name"] != server_name:
-        raise WrongServerNameError(f"{folder} holds the homeserver {kept['server_name']}, not {server_name}.")
+        raise WrongServerNameError(
+            f"{folder} holds the homeserver {kept['server_name']}, not {server_name}; "
+            "choose another data folder, or move that one away"
+        )
     kept["port"] = _free_port(kept["port"])
     _write(folder / "kept.json", json.dumps(kept, indent=1))
     _write(folder / "signing.key", f"ed25519 a_tandem {kept['signing_seed']}\n")

@@ -27,6 +27,7 @@ class Stage:
     """Where the tour is played: a throw-away homeserver and a bot that has `admin` as its only admin.
 
     `register` makes an account and gives its user id; `pass_time` moves the bot's clock ahead.
+    `patience` is how many seconds each officer waits for what she expects.
     """
 
     folder: Path
@@ -34,6 +35,7 @@ class Stage:
     bot: str
     register: Callable[[str, str], Awaitable[str]]
     pass_time: Callable[[timedelta], None]
+    patience: float = PATIENCE_SECONDS
 
 
 class NotAsExpected(Exception):
@@ -50,8 +52,11 @@ async def play(stage: Stage, acts: Sequence[Act] = SCRIPT) -> int:
         for number, act in enumerate(acts, start=1):
             try:
                 await tour.play(act)
-            except (NotAsExpected, Unanswered) as problem:
+            except NotAsExpected as problem:
                 transcript.failed(number, len(acts), str(problem))
+                return 1
+            except Unanswered as problem:
+                transcript.failed(number, len(acts), problem.in_full)
                 return 1
     transcript.ended(tour.compared, clock.monotonic() - began)
     return 0
@@ -62,7 +67,7 @@ async def _sign_in(stage: Stage, clients: AsyncExitStack) -> dict[str, Officer]:
         localpart, password = name.lower(), clock.token()
         await stage.register(localpart, password)
         officer = await Officer.open(stage.folder / localpart, stage.homeserver, localpart, password)
-        officer.patience = PATIENCE_SECONDS
+        officer.patience = stage.patience
         return await clients.enter_async_context(officer)
 
     async with asyncio.TaskGroup() as group:

@@ -9,9 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from bot.cli import in_a_line
 from bot.demo.console import Screen, from_pipe
 from bot.demo.homeserver import EmbeddedHomeserver
-from bot.demo.officer import Officer
+from bot.demo.officer import Officer, Unanswered
+from bot.demo.script import ADMIN, Opens, Says, Tells
+from bot.demo.tour import Stage, play
+from tests.e2e.terminal import Terminal
+from tests.e2e.world import world
 
 RUN_SECONDS = 120.0
 
@@ -79,9 +84,27 @@ async def test_a_line_without_an_answer_is_named_and_makes_the_run_fail(
         screen = Screen(officer, typed=False)
         screen.home = await officer.create_room("Nobody else")
         assert await from_pipe(officer, screen, io.StringIO("!ping\n")) == 1
+        with pytest.raises(Unanswered) as unanswered:
+            await officer.ask(screen.home, "!ping", answer="pong")
     out, err = capsys.readouterr()
     assert out == "> !ping\n"
     assert "No answer within 0.2 s to: !ping" in err
+    assert in_a_line(unanswered.value) == (
+        "@lonely:tandem.localhost waited in vain for 0.2 s; the bot's log says more"
+    )
+
+
+async def test_at_a_keyboard_a_command_is_answered_and_ctrl_d_leaves(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    command = (sys.executable, "-m", "bot", "run", "--console")
+    async with Terminal.running(command, environment | {"TANDEM_DATA": str(tmp_path / "data")}) as terminal:
+        await terminal.reads("Ctrl-D leaves")
+        await terminal.reads(">")
+        terminal.types("!ping\r")
+        await terminal.reads("pong")
+        terminal.types("\x04")
+        assert await terminal.ended() == 0
 
 
 async def test_what_is_too_long_is_told_and_the_lines_after_it_are_said(
@@ -104,3 +127,19 @@ async def test_the_tour_plays_to_its_end_as_expected(tmp_path: Path, environment
     assert code == 0, out + err
     assert "each as expected" in out
     assert "\x1b" not in out, "plain, since it is no terminal"
+
+
+async def test_a_tour_with_an_answer_that_was_not_expected_names_the_step_and_fails(
+    homeserver: EmbeddedHomeserver, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    acts = (Opens("Sam", "desk"), Says("Sam", "desk", "!ping", answer="gong"), Tells("Never told"))
+    admin = f"@{ADMIN}:{homeserver.server_name}"
+    async with world(homeserver, tmp_path, "tour-tandem", admin) as there:
+        url, bot = homeserver.url, there.bot.user_id
+        stage = Stage(tmp_path / "officers", url, bot, homeserver.register, there.pass_time, patience=15.0)
+        assert await play(stage, acts) == 1
+    out, _ = capsys.readouterr()
+    assert "Step 2 of 3 was not as expected" in out
+    assert "Waited for: a reply with “gong”" in out
+    assert f"{bot}: pong" in out
+    assert "Never told" not in out

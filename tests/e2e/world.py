@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 
@@ -13,6 +14,7 @@ from bot.app import Bot, running
 from bot.config import DATABASE_URL, MASTER_KEY, PASSWORD, MatrixSettings, MembersSettings, Settings
 from bot.demo.homeserver import EmbeddedHomeserver
 from bot.kernel import clock
+from bot.matrix.session import PATIENCE
 from storage.audit import Entry, audit
 from storage.transaction import Database
 
@@ -25,11 +27,14 @@ class World:
     database: Database
     settings: Settings
     ahead: timedelta = timedelta()
+    patience: timedelta = PATIENCE
     _running: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def start(self) -> None:
         """Start the bot, as the device that it was before."""
-        self.bot = await self._running.enter_async_context(running(self.settings, self._now))
+        self.bot = await self._running.enter_async_context(
+            running(self.settings, self._now, patience=self.patience)
+        )
 
     async def stop(self) -> None:
         """Stop the bot in order; its database stays."""
@@ -52,7 +57,7 @@ class World:
 
 @asynccontextmanager
 async def world(
-    homeserver: EmbeddedHomeserver, folder: Path, localpart: str, admin: str
+    homeserver: EmbeddedHomeserver, folder: Path, localpart: str, admin: str, patience: timedelta = PATIENCE
 ) -> AsyncIterator[World]:
     """A bot of the RCMP with one admin, on a database in `folder`."""
     master_key, password = clock.random_bytes(32), clock.token()
@@ -70,7 +75,8 @@ async def world(
     )
     database = Database(url, clock.random_bytes)
 
-    made = World(bot=None, database=database, settings=settings)  # type: ignore[arg-type]  # `start` sets it
+    bot: Any = None  # `start` sets it
+    made = World(bot, database, settings, patience=patience)
     try:
         await made.start()
         await database.unlock(master_key, clock.now())
