@@ -1,4 +1,4 @@
-"""What was typed, from body and HTML: people who are named become their ids, in one pass over the text."""
+"""What was typed, from body and HTML: people who are named become their ids, in one pass."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What comes from outside: every seed and every find of the fuzzer again, and the same targets at random."""
+"""What comes from outside: every seed and every find of the fuzzer again, and its targets at random."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Steps of verifications as they arrive, in rooms and between devices: read, and nothing believed yet."""
+"""Steps of verifications as they arrive, in rooms and between devices: read, not believed yet."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Vouching: our user-signing key over a member's master key, made here and found in what we are shown."""
+"""Vouching: our user-signing key over a member's master key, made here and found in what is shown."""
 
 from bot.matrix.api import Homeserver
 from bot.matrix.cross_signing import OwnIdentity

@@ -1,4 +1,4 @@
-"""Verification by emoji: a member's client and the bot show the same seven, if nobody stands between them."""
+"""Verification by emoji: a member's client and the bot show the same seven if nobody is in between."""
 
 from enum import Enum
 

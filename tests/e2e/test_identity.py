@@ -1,4 +1,4 @@
-"""The bot's identity outlives its database: the recovery key is all that is needed, besides the password."""
+"""The bot's identity outlives its database: the recovery key is all it needs besides the password."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Verification by emoji between the bot and matrix-js-sdk: in rooms, between devices, from either side."""
+"""Verification by emoji between the bot and matrix-js-sdk: in rooms, by device, from either side."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack

@@ -1,1 +1,1 @@
-"""Fuzzing of everything that comes from outside; `python -m tests.fuzz`, and replayed by test_received.py."""
+"""Fuzzing of everything that comes from outside; test_received.py replays its finds."""

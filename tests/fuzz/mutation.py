@@ -1,4 +1,4 @@
-"""From the bytes of a fuzzer to JSON that is nearly right: a valid sample with some of its parts made odd."""
+"""From the bytes of a fuzzer to JSON that is nearly right: a valid sample with some parts made odd."""
 
 import json
 from collections.abc import Callable

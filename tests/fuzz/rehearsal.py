@@ -1,4 +1,4 @@
-"""A database in memory in which nothing stays, and which no thread stands between: speed is what counts."""
+"""A database in memory in which nothing stays, and no thread in between: speed is what counts."""
 
 import asyncio
 import sqlite3
