@@ -32,8 +32,8 @@ KEY = re.compile(r"(?:\[(?P<section>[a-z]+)\]\s*)?(?P<key>[a-z]\w*)?(?:\s=\s.+)?
 
 KEYS = {section: {each.name for each in fields(kind)} for section, kind in SECTIONS.items()}
 CREDENTIALS = {each[1] for each in (PASSWORD, MASTER_KEY, DATABASE_URL)}
-# Single words in code on the operators' page that are no keys: programs, tags, levels, schemes, commands.
-NO_KEYS = {"audit", "error", "https", "init", "pg_dump", "tandem"}
+# Single words in code on the operators' page that are no keys: programs, tags, levels, schemes.
+NO_KEYS = {"audit", "error", "https", "pg_dump", "tandem"}
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,13 @@ def test_a_tandem_command_that_is_shown_is_one(shown: Shown) -> None:
     command.make_context("tandem", words, parent=context)
 
 
+def names_of(command: object) -> Iterator[str]:
+    """The names of all commands in this one."""
+    for name, inner in command.commands.items() if isinstance(command, TyperGroup) else ():
+        yield name
+        yield from names_of(inner)
+
+
 @pytest.mark.parametrize("shown", found(MAKE, "target"), ids=str)
 def test_a_make_target_that_is_shown_is_there(shown: Shown) -> None:
     makefile = (ROOT / "Makefile").read_text().replace("$(VENV)", ".venv")
@@ -111,7 +118,7 @@ def test_a_make_target_that_is_shown_is_there(shown: Shown) -> None:
 def keys_shown() -> list[Shown]:
     """`[section] key`, a section or a key alone, and `key = value`: for operators only."""
     on_page = [each for each in found(re.compile("^.+$")) if each.page == "operators.md"]
-    others = NO_KEYS | CREDENTIALS
+    others = NO_KEYS | CREDENTIALS | set(names_of(typer.main.get_command(app)))
     return [each for each in on_page if KEY.fullmatch(each.text) and each.text not in others]
 
 

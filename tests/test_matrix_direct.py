@@ -1,4 +1,4 @@
-"""Whether a room that the bot comes into is one person's direct room: by the invite, and who is there."""
+"""Whether a room that the bot comes into is one person's direct room: by invite and by who is there."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Stories of an identity that is seen after its member was enrolled: whoever enrolled her is told of it."""
+"""Stories of an identity that is seen after its member was enrolled: whoever enrolled her is told."""
 
 import pytest
 

@@ -77,7 +77,7 @@ async def note(call: Call, alert: Alert, before: str | None, after: str, reason:
 
 
 async def reckoned(tx: Transaction, before: View, now: datetime) -> View:
-    """The alert after answers changed: who owes none any more has no deadline, who owes one again has one."""
+    """The alert after answers changed: who owes none any more has no deadline, who owes again has one."""
     alert, after = before.alert, await view_of(tx, before.alert)
     unasked = [each.asked for each in after.board if each.asked is not None and each.answer is None]
     freed = [rested(each) for each in unasked if each.agency in set(before.silent) - set(after.silent)]

@@ -90,7 +90,7 @@ async def present(tx: Transaction, room_ids: Iterable[str]) -> list[Member]:
 
 
 async def may_read(by: Call | Reaction, alert: Alert, grants: Sequence[Grant]) -> bool:
-    """Whether a member may know of an alert: it is hers, she is in its rooms, or it concerns her agencies.
+    """Whether a member may know of an alert: it is hers, she is in its rooms, or it asks her agencies.
 
     It concerns those that raised it and those that are asked; hers are her own and those she has a role for.
     """

@@ -52,7 +52,7 @@ def refuse_oneself(call: Call, user: str, said: Text) -> None:
 
 
 async def refuse_last_admin(call: Call, user: str, ending: Iterable[Grant] | None = None) -> None:
-    """LastAdmin if nobody would be left who may enrol and grant, also later on: an admin with an end is none.
+    """LastAdmin if nobody would be left who may enrol and grant, also later: one with an end is none.
 
     `ending` are the grants that end, or get an end; None: all that the member has.
     """
