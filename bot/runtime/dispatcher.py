@@ -353,6 +353,12 @@ async def _spend_code(tx: Transaction, attempt: Attempt) -> None:
 def _ref_in(parsed: Parsed | None) -> str | None:
     """The first reference, or person, among a command's arguments."""
     if parsed is None:
+async def _spend_code(tx: Transaction, attempt: Attempt) -> None:
+    """A code counts once, also where the rollback of what it confirmed has brought it back."""
+    if attempt.confirmed:
+        await confirm.void(tx, attempt.row.sender, attempt.room.room_id)
+
+
         return None
     refs = [each.name for each in grammar(parsed.command) if each.kind in (Kind.REF, Kind.USER)]
     return next((str(parsed.named[name]) for name in refs if parsed.named.get(name)), None)
