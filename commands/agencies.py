@@ -7,7 +7,7 @@ from bot.kernel.card import Card, Strong, bullet, card, line
 from bot.kernel.errors import Conflict, NotFound, NotUnderstood
 from bot.kernel.language import Language, Text, ToType, Voice, t, tn
 from bot.kernel.vocabulary import Call, Capability, Example, Post, Quoted, Role
-from bot.kernel.words import nearest
+from bot.kernel.words import nearest, quoted
 from storage.agencies import Agency
 
 agencies = Capability("agencies")
@@ -106,7 +106,7 @@ def _check_length(name: str | None, argument: str) -> None:
                 count=len(name),
             ),
             argument=argument,
-            instead=f'"{name.strip()[:LONGEST_NAME].strip() or "Sûreté du Québec"}"',
+            instead=quoted(name.strip()[:LONGEST_NAME].strip() or "Sûreté du Québec"),
         )
 
 

@@ -8,7 +8,7 @@ from bot.kernel.errors import Conflict, NotAllowed, NotUnderstood
 from bot.kernel.language import Text, ToType, t, tn
 from bot.kernel.room_care import troubles
 from bot.kernel.vocabulary import Call, Capability, Example, Post, Role
-from bot.kernel.words import folded
+from bot.kernel.words import folded, quoted
 from bot.kernel.zones import zone_named
 from storage.rooms import Room
 
@@ -74,7 +74,7 @@ def name_of(typed: str) -> str:
     raise NotUnderstood(
         t("A room's name has 1 to {most} characters, not {count}.", most=LONGEST_NAME, count=len(name)),
         argument="name",
-        instead=f'"{name[:LONGEST_NAME].strip() or "ops"}"',
+        instead=quoted(name[:LONGEST_NAME].strip() or "ops"),
     )
 
 
@@ -230,6 +230,12 @@ async def set_policy(
     strangers: StrangerPolicy | None = None,
 ) -> Post:
     """How I work in this room; an admin can change it."""
+    _refuse_unserved(call)
+    if all(each is None for each in (tags, lang, tz, prefix, reactions, strangers)):
+        shown = card(line(Strong(t("{name}:", name=call.room.name or ""))), _settings(call.room))
+        return Post(card(shown.blocks, await _state_of(call, call.room)))
+    if not call.may(Role.ADMIN):
+        raise NotAllowed(t("Only an admin changes how I work here."), example="!room policy")
     changes = {
         "tags": None if tags is None else tags_of(tags),
         "language": lang and lang.value,
@@ -239,12 +245,6 @@ async def set_policy(
         "holds": None if strangers is None else strangers is StrangerPolicy.HOLD,
     }
     wanted = {name: value for name, value in changes.items() if value is not None}
-    _refuse_unserved(call)
-    if not wanted:
-        shown = card(line(Strong(t("{name}:", name=call.room.name or ""))), _settings(call.room))
-        return Post(card(shown.blocks, await _state_of(call, call.room)))
-    if not call.may(Role.ADMIN):
-        raise NotAllowed(t("Only an admin changes how I work here."), example="!room policy")
     await call.tx.rooms.change(call.room.room_id, **wanted)
     return Post(card(t("Changed. From now on:"), _settings(await _room(call))))
 

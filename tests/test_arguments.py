@@ -14,7 +14,7 @@ from bot.kernel.arguments import Parameter, Reader, parameters, read, usage
 from bot.kernel.errors import NotUnderstood
 from bot.kernel.language import Language, t
 from bot.kernel.moments import read_moment, read_span
-from bot.kernel.vocabulary import AlertRef, Call, Moment, Prefix, Quoted, Ref, Rest, Span, UserId
+from bot.kernel.vocabulary import AlertRef, Call, Moment, Prefix, Quoted, Ref, Rest, Span, Until, UserId
 from bot.kernel.words import distance, folded, nearest
 
 TORONTO = ZoneInfo("America/Toronto")
@@ -132,6 +132,15 @@ def test_what_is_no_moment_is_not_guessed_at(typed: str) -> None:
     assert read_moment(typed, NOW, TORONTO) is None
 
 
+@pytest.mark.parametrize(
+    "typed",
+    ["9999-12-31 23:59 PT", "0001-01-01 00:00 Asia/Kathmandu", "9999-12-31T23:59", "0001-01-01 00:00+14:00"],
+)
+def test_a_moment_beyond_the_calendar_is_no_day(typed: str) -> None:
+    with pytest.raises(NotUnderstood, match="no such day"):
+        read_moment(typed, NOW, TORONTO)
+
+
 @given(st.text(max_size=30))
 def test_no_text_breaks_the_clock(typed: str) -> None:
     with suppress(NotUnderstood):
@@ -167,6 +176,7 @@ async def everything(
     many: tuple[str, ...] = (),
     count: int = 1,
     loud: bool = False,
+    until: Until | None = None,
 ) -> None:
     """One parameter of each type."""
 
@@ -202,9 +212,15 @@ READER = Reader(NOW, TORONTO, PEOPLE)
         ("who", "@new:cbsa.example", "@new:cbsa.example"),
         ("who", "@cho", "@cho:cbp.example"),
         ("who", "Lt Cho", "@cho:cbp.example"),
+        ("who", "@new:cbsa.example,", "@new:cbsa.example"),
+        ("who", "@new:cbsa.example:8448", "@new:cbsa.example:8448"),
+        ("who", "@new:[2001:db8::1]:8448", "@new:[2001:db8::1]:8448"),
         ("who", "sgt emile roy", "@roy:rcmp.example"),
         ("many", "ops, marine", ("ops", "marine")),
         ("many", "ops", ("ops",)),
+        ("many", "ops,,marine,", ("ops", "marine")),
+        ("until", "2027-01-01", "2027-01-01"),
+        ("until", "tomorrow 14:00", "tomorrow 14:00"),
         ("count", "12", 12),
         ("count", "１２", 12),
         ("loud", "oui", True),
@@ -228,6 +244,14 @@ def test_a_word_is_read_as_its_type(name: str, typed: str, value: Any) -> None:
         ("who", "@roy", "@roy:rcmp.example"),
         ("who", "@chp", "@cho:cbp.example"),
         ("who", "zzzzzz", None),
+        ("who", "@new:cbsa_example", None),
+        ("who", "@new:cbsa.example/x", None),
+        ("who", f"@{'é' * 130}:cbsa.example", None),
+        ("in_", "90000", None),
+        ("in_", "9" * 5000, None),
+        ("many", "", ""),
+        ("many", " , ", ""),
+        ("until", "tomorrow perhaps", None),
         ("count", "two", None),
         ("loud", "perhaps", "yes"),
     ],
@@ -243,6 +267,7 @@ def test_a_signature_is_a_grammar() -> None:
     shown = [usage(each, Language.EN) for each in GRAMMAR.values()]
     assert " ".join(shown) == (
         'LEVEL A-1 "LABEL" [OPTIONAL] [in=10m] [at=14:30] [who=@name] [many=MANY] [count=2] [loud=yes]'
+        " [until=90d]"
     )
     assert usage(GRAMMAR["level"], Language.FR) == "NIVEAU"
     assert GRAMMAR["level"].is_called("Niveau")

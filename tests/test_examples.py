@@ -6,6 +6,7 @@ from datetime import UTC
 import pytest
 
 from bot.kernel.arguments import Reader
+from bot.kernel.language import Language
 from bot.kernel.vocabulary import Command, Example, Role
 from bot.runtime.dispatcher import complete
 from bot.runtime.lines import command_start
@@ -30,12 +31,12 @@ class Stage:
     anna: Officer
     room: str
 
-    async def types(self, example: Example) -> str:
+    async def types(self, example: Example, language: Language = Language.EN) -> str:
         """Everything the bot says to her, in the room and by direct message, when she types the example."""
         for typed in example.given:
-            await self.anna.says(self.room, typed)
+            await self.anna.says(self.room, TABLE.spelled(typed, language, "!"))
         before = len(self.story.direct(self.anna))
-        said = await self.anna.says(self.room, example.typed)
+        said = await self.anna.says(self.room, TABLE.spelled(example.typed, language, "!"))
         return "\n".join([said, *self.story.direct(self.anna)[before:]])
 
 
@@ -48,11 +49,12 @@ async def stage(database: Database, command: Command) -> Stage:
     return Stage(story, anna, room)
 
 
+@pytest.mark.parametrize("language", Language, ids=lambda each: each.value)
 @pytest.mark.parametrize(("command", "example"), SHOWN, ids=IDS)
-async def test_an_example_gets_the_answer_it_promises(
-    database: Database, command: Command, example: Example
+async def test_an_example_gets_the_answer_it_promises_in_the_words_of_either_language(
+    database: Database, command: Command, example: Example, language: Language
 ) -> None:
-    said = await (await stage(database, command)).types(example)
+    said = await (await stage(database, command)).types(example, language)
     assert example.answers in said
 
 

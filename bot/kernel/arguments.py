@@ -13,7 +13,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 from bot.kernel.errors import NotUnderstood
 from bot.kernel.language import Language, Named, Text, french_of, t
 from bot.kernel.moments import MAX_WORDS, read_moment, read_span
-from bot.kernel.vocabulary import Prefix, Quoted, Ref, Rest, UserId
+from bot.kernel.vocabulary import Prefix, Quoted, Ref, Rest, Until, UserId
 from bot.kernel.words import folded, nearest
 
 
@@ -26,6 +26,7 @@ class Kind(Enum):
     CHOICE = "choice"
     SPAN = "span"
     MOMENT = "moment"
+    END = "end"
     REF = "reference"
     USER = "person"
     NUMBER = "number"
@@ -38,13 +39,15 @@ _KINDS: dict[Any, Kind] = {
     Rest: Kind.REST,
     timedelta: Kind.SPAN,
     datetime: Kind.MOMENT,
+    Until: Kind.END,
     Ref: Kind.REF,
     UserId: Kind.USER,
     int: Kind.NUMBER,
     bool: Kind.FLAG,
 }
+MINUTES_A_DAY = 24 * 60  # a bare number above it was hardly meant as minutes
 # Values that officers write in several words without quotes.
-LONGEST = {Kind.MOMENT: MAX_WORDS, Kind.SPAN: 4, Kind.USER: 3}
+LONGEST = {Kind.MOMENT: MAX_WORDS, Kind.END: MAX_WORDS, Kind.SPAN: 4, Kind.USER: 3}
 
 
 @dataclass(frozen=True)
@@ -138,12 +141,15 @@ class Reader:
 
 def read(parameter: Parameter, word: str, reader: Reader) -> Any:
     """The value of a word; NotUnderstood with what is allowed if it has none."""
-    if parameter.many and "," in word and parameter.kind is not Kind.TEXT:
-        return tuple(
-            _READ[parameter.kind](parameter, each.strip(), reader) for each in word.split(",") if each
-        )
-    value = _READ[parameter.kind](parameter, word, reader)
-    return (value,) if parameter.many else value
+    if not parameter.many:
+        return _READ[parameter.kind](parameter, word, reader)
+    words = [word] if parameter.kind is Kind.TEXT else [each.strip() for each in word.split(",")]
+    values = tuple(_READ[parameter.kind](parameter, each, reader) for each in words if each)
+    if values or parameter.default is None and not word.strip():  # `tags=""` takes them all away
+        return values
+    error = NotUnderstood(t("{name}= has no value", name=parameter.shown), argument=parameter.name)
+    error.instead = ""
+    raise error
 
 
 def is_ref(word: str) -> bool:
@@ -232,8 +238,9 @@ def _read_span(parameter: Parameter, word: str, reader: Reader) -> timedelta:
         example="90m, 2h, 1d",
         word=word,
     )
-    minutes = int(word) if re.fullmatch(r"\s*\d{1,5}\s*", word) else 0
-    raise NotUnderstood(said, argument=parameter.name, instead=f"{minutes}m" if minutes else None)
+    minutes = int(word) if re.fullmatch(r"\s*\d{1,4}\s*", word) else 0
+    meant = f"{minutes}m" if 0 < minutes <= MINUTES_A_DAY else None
+    raise NotUnderstood(said, argument=parameter.name, instead=meant)
 
 
 def _read_moment(parameter: Parameter, word: str, reader: Reader) -> datetime:
@@ -253,11 +260,21 @@ def _read_moment(parameter: Parameter, word: str, reader: Reader) -> datetime:
     return instant
 
 
-_FULL_ID = re.compile(r"@[^\s:]+:\S+")
+def _read_end(parameter: Parameter, word: str, reader: Reader) -> str:
+    """As typed, since a day alone may be an end; what stands in several words must be a time together."""
+    if " " in word.strip() and read_span(word) is None:
+        _read_moment(parameter, word, reader)
+    return word
+
+
+# Matrix specification, appendices: user identifiers and server names.
+_FULL_ID = re.compile(r"@[^\s:]+:(?:[A-Za-z0-9.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
+LONGEST_ID = 255  # bytes
 
 
 def _read_user(parameter: Parameter, word: str, reader: Reader) -> UserId:
-    if _FULL_ID.fullmatch(word):
+    word = word.rstrip(_POINTS)
+    if _FULL_ID.fullmatch(word) and len(word.encode()) <= LONGEST_ID:
         return UserId(word)
     meant = folded(word.removeprefix("@"))
     named: dict[str, list[str]] = {}
@@ -314,6 +331,7 @@ _READ: dict[Kind, Callable[[Parameter, str, Reader], Any]] = {
     Kind.CHOICE: _read_choice,
     Kind.SPAN: _read_span,
     Kind.MOMENT: _read_moment,
+    Kind.END: _read_end,
     Kind.REF: _read_ref,
     Kind.USER: _read_user,
     Kind.NUMBER: _read_number,
@@ -345,6 +363,7 @@ def usage(parameter: Parameter, language: Language) -> str:
 _SAMPLE = {
     Kind.SPAN: "10m",
     Kind.MOMENT: "14:30",
+    Kind.END: "90d",
     Kind.USER: "@name",
     Kind.NUMBER: "2",
     Kind.FLAG: "yes",

@@ -38,10 +38,14 @@ class BotError(Exception):
 
 
 class NotUnderstood(BotError):
-    """A word that is not of its type, missing, or too much; `span` is where, in characters."""
+    """A word that is not of its type, missing, or too much; `span` is where, in characters.
+
+    `mends` is what `instead` takes the place of, where that is more than the span.
+    """
 
     code = "not_understood"
     span: tuple[int, int] | None = None
+    mends: tuple[int, int] | None = None
 
 
 class NotAllowed(BotError):

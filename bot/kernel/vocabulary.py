@@ -61,6 +61,7 @@ Quoted = NewType("Quoted", str)  # free text: quoted, or the words up to the nex
 Rest = NewType("Rest", str)  # the remaining text, last parameter only
 Ref = NewType("Ref", str)  # a reference such as A-142, or the object of the card that was replied to
 UserId = NewType("UserId", str)  # @name:server; a bare @name is completed from the members
+Until = NewType("Until", str)  # an end as typed: a length of time, a moment or a day
 Span = timedelta  # 90m, 2h, 1d
 Moment = datetime  # tomorrow 14:00, 1430Z, +90m: an aware instant
 
@@ -206,8 +207,8 @@ class Board:
 
 Said = Post | Board | Card | Text
 Answer = Said | Sequence[Said]
-Handler = Callable[..., Awaitable[Answer]]
 Reacted = Sequence[Said] | Unmoved
+Handler = Callable[..., Awaitable[Answer]]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -13,9 +14,9 @@ from bot.kernel.card import card
 from bot.kernel.errors import BotError, NotUnderstood
 from bot.kernel.health import Health
 from bot.kernel.language import ToType, Voice, t
-from bot.kernel.vocabulary import Answer, Call, Capability, Ref
+from bot.kernel.vocabulary import Answer, Call, Capability, Command, Ref
 from bot.runtime import confirm, pages
-from bot.runtime.authority import NotServed, refusal
+from bot.runtime.authority import NotServed, may, refusal
 from bot.runtime.failure import described
 from bot.runtime.help import help_for
 from bot.runtime.holding import holding
@@ -28,7 +29,7 @@ from bot.runtime.posting import Origin, Poster
 from bot.runtime.refusal import Asked, refused
 from storage.audit import ERROR, OK, REFUSED, Entry
 from storage.inbox import Received
-from storage.members import ACTIVE, Grant, Member
+from storage.members import ACTIVE, SUSPENDED, Grant, Member
 from storage.rooms import Room
 from storage.transaction import Database, Transaction
 
@@ -171,7 +172,7 @@ class Dispatcher:
         command = self.table.command(typed, start)
         if command is None or all(each.kind is not Kind.USER for each in grammar(command)):
             return {}
-        return {each.user_id: each.name for each in await tx.members.all()}
+        return {each.user_id: each.name for each in await tx.members.all(ACTIVE, SUSPENDED)}
 
     async def _replied(self, tx: Transaction, row: Received) -> Ref | None:
         """The object of the card that was replied to, or whose thread this is."""
@@ -276,8 +277,8 @@ class Dispatcher:
             if not await tx.inbox.mark_handled(row.event_id, now):
                 return
             for attempt in attempts:
-                await self._say_refusal(tx, attempt, error)
                 await _spend_code(tx, attempt)
+                await self._say_refusal(tx, attempt, error)
             if not attempts:
                 await tx.audit.add(_entry(row, now, row.kind, REFUSED, reason_code=error.code))
 
@@ -290,15 +291,17 @@ class Dispatcher:
         recent = {
             letter_of(ref): ref for ref in await tx.outbox.spoken_of(attempt.room.room_id) if is_ref(ref)
         }
-        asked = Asked(
-            attempt.typed, attempt.start, attempt.room.prefix, attempt.reader, attempt.parsed, recent
-        )
+        prefix, may_here = attempt.room.prefix, partial(self._may, attempt)
+        asked = Asked(attempt.typed, attempt.start, prefix, attempt.reader, attempt.parsed, recent, may_here)
         sender = attempt.row.sender
         if not isinstance(error, UnknownNoun) or await _is_private(tx, attempt.room, sender):
             await poster.say(refused(error, asked, self.table), attempt.origin)
         elif await tx.notices.claim(f"noun {sender}", attempt.now, NOISE):
             there = await poster.voices_to(sender)
             await poster.direct(refused(error, replace(asked, prefix=there[0].prefix), self.table), sender)
+
+    def _may(self, attempt: Attempt, command: Command) -> bool:
+        return may(command, attempt.member, attempt.grants, attempt.room)
 
     async def _fail(self, row: Received, now: datetime, attempts: list[Attempt], error: Exception) -> None:
         reference = self._settings.reference()
@@ -310,10 +313,10 @@ class Dispatcher:
             if attempt is None:
                 await tx.audit.add(_entry(row, now, row.kind, ERROR, reason_code=type(error).__name__))
                 return
+            await _spend_code(tx, attempt)
             await tx.audit.add(self._acted(attempt, ERROR, None, type(error).__name__))
             said = t("Something failed here (ref {ref}). Nothing was changed.", ref=reference)
             await self._poster(tx, now).say(card(said), attempt.origin)
-            await _spend_code(tx, attempt)
 
     def _acted(self, attempt: Attempt, outcome: str, about: str | None, reason: str | None) -> Entry:
         command = attempt.parsed.command if attempt.parsed else None
@@ -353,12 +356,6 @@ async def _spend_code(tx: Transaction, attempt: Attempt) -> None:
 def _ref_in(parsed: Parsed | None) -> str | None:
     """The first reference, or person, among a command's arguments."""
     if parsed is None:
-async def _spend_code(tx: Transaction, attempt: Attempt) -> None:
-    """A code counts once, also where the rollback of what it confirmed has brought it back."""
-    if attempt.confirmed:
-        await confirm.void(tx, attempt.row.sender, attempt.room.room_id)
-
-
         return None
     refs = [each.name for each in grammar(parsed.command) if each.kind in (Kind.REF, Kind.USER)]
     return next((str(parsed.named[name]) for name in refs if parsed.named.get(name)), None)

@@ -8,10 +8,11 @@ from bot.kernel.arguments import LONGEST, Kind, Parameter, Reader, is_ref, lette
 from bot.kernel.errors import NotUnderstood
 from bot.kernel.language import Named, t
 from bot.kernel.vocabulary import Command
-from bot.kernel.words import nearest
+from bot.kernel.words import nearest, quoted
 from bot.runtime.lines import Typed, Word
 
 _TEXTS = (Kind.TEXT, Kind.REST)
+_CLOSING = '"”“″»'
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ class Match:
         for each in grammar_:
             if each.required and each.name not in self.values and each.name not in refused:
                 raise self._missing(each)
+            if each.keyword:  # where it would go, for whoever finds that it is needed after all
+                self.spans.setdefault(each.name, (self.typed.end, self.typed.end))
 
     def _bound(self, grammar_: tuple[Parameter, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         named = dict(self.values)
@@ -127,7 +130,7 @@ class Match:
         try:
             read(parameter, self._run_text(run), self.reader)
         except NotUnderstood as error:
-            return error.instead is not None and parameter.kind is Kind.MOMENT
+            return error.instead is not None and parameter.kind in (Kind.MOMENT, Kind.END)
         return True
 
     def _unnamed(self, word: Word, grammar_: tuple[Parameter, ...]) -> Word:
@@ -170,13 +173,28 @@ class Match:
         first, *after = words
         named = None if first.quoted else next((e for e in self._keywords() if e.is_called(first.text)), None)
         if named:
-            value = f'"{after[0].text}"' if after and after[0].quoted else after[0].text if after else ""
+            value = quoted(after[0].text) if after and after[0].quoted else after[0].text if after else ""
             said = t("{name} needs its value behind an equals sign", name=named.shown)
             return refused_at(
                 NotUnderstood(said, instead=f"{first.text}={value}" if value else ""), first, *after[:1]
             )
         said = t("'{word}' is too much here; text of several words goes in quotes", word=first.text)
-        return refused_at(NotUnderstood(said, instead=""), *words)
+        error = refused_at(NotUnderstood(said, instead=""), *words)
+        self._keep_words(error, words)
+        return error
+
+    def _keep_words(self, error: NotUnderstood, words: list[Word]) -> None:
+        """Words behind a text in quotes were meant to be in them: a mark within it had ended it."""
+        text = next((e for e in reversed(grammar(self.command)) if e.kind in _TEXTS and not e.keyword), None)
+        begin, end = self.spans.get(text.name, (0, 0)) if text else (0, 0)
+        if text is None or begin == end or self.typed.text(end, words[0].opens):
+            return
+        more = self.typed.text(words[0].opens, words[-1].closes)
+        if not words[-1].quoted and more[-1] in _CLOSING:
+            whole = self.typed.text(begin, words[-1].closes)[1:-1]
+        else:
+            whole = f"{self.values[text.name]} {more}"
+        error.mends, error.instead = (begin, words[-1].closes), quoted(whole)
 
     def _keywords(self) -> list[Parameter]:
         return [each for each in grammar(self.command) if each.keyword]

@@ -1,21 +1,25 @@
 """Refusals: what was understood, what is wrong and where, what to type; nothing changed."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum
 
-from bot.kernel.arguments import Reader, word_for
+from bot.kernel.arguments import Kind, Parameter, Reader, word_for
 from bot.kernel.card import Block, Card, Code, Line, Pre, card, line
 from bot.kernel.errors import BotError, NotUnderstood
 from bot.kernel.language import Text, t
 from bot.kernel.vocabulary import Command
+from bot.kernel.words import quoted
 from bot.runtime.lines import caret
 from bot.runtime.matching import Parsed, grammar
 from bot.runtime.parser import Table, UnknownNoun
 
 SHOWN = 60  # characters of what was understood
+BLANK = '"…"'  # stands for a text to be written
 TRIES = 6  # corrections of one line before its example is shown instead
+_KEY_BEFORE = re.compile(r"(?:\s[\w-]+=)?\s*$")  # without a value, its name goes too
 _AT_REST = Reader(datetime(2026, 1, 1, tzinfo=UTC), UTC)
 
 
@@ -24,7 +28,7 @@ class Asked:
     """A command as typed: it begins at `start` of `typed`, behind a prefix or the bot's name.
 
     `prefix` is that of the room in which it is answered. `recent` are the references that were spoken of
-    last in the room, by letter.
+    last in the room, by letter. `may` says whether the asker may give a command there.
     """
 
     typed: str
@@ -33,6 +37,7 @@ class Asked:
     reader: Reader
     parsed: Parsed | None = None
     recent: Mapping[str, str] = field(default_factory=dict)
+    may: Callable[[Command], bool] = lambda _: True
 
 
 def refused(error: BotError, asked: Asked, table: Table) -> Card:
@@ -72,24 +77,48 @@ def _understood(error: BotError, asked: Asked, span: tuple[int, int] | None) -> 
 
 
 def correction(error: BotError, asked: Asked, table: Table) -> str:
-    """A whole command to copy that parses: the line mended word by word, else an example."""
+    """A whole command to copy that parses and that the asker may give: the line mended, else help."""
+    proposed = _one_line(_corrected(error, asked, table), asked, table)
+    command = table.command(proposed, len(asked.prefix))
+    return proposed if command and asked.may(command) else _own("!help", asked, table)
+
+
+def _one_line(proposed: str, asked: Asked, table: Table) -> str:
+    """In one line, where that says the same: what stands in several is rarely copied whole."""
+    joined = " ".join(proposed.split("\n"))
+    wrong, _ = _next_error(joined, replace(asked, start=len(asked.prefix)), table)
+    return proposed if wrong else joined
+
+
+def _corrected(error: BotError, asked: Asked, table: Table) -> str:
+    """The line mended word by word, else what tells how to type it."""
     typed, parsed = asked.typed, asked.parsed
     meant = table.command(typed, asked.start)
     current: BotError | None = error
     for _ in range(TRIES):
         if current is None:
-            return _there(typed, asked) if _is_meant(typed, meant, asked, table) else example_of(asked, table)
+            return _there(typed, asked) if _is_meant(typed, meant, asked, table) else help_on(asked, table)
         if current.example and current.instead is None:
             return _own(current.example, asked, table)
         if isinstance(error, UnknownNoun) and current.instead is None:
             # Only the noun was mended: the words behind it may be far from what its example says.
-            return _help_on(typed, asked, table)
+            return help_on(replace(asked, typed=typed), table)
         mended = _mended(typed, current, parsed, table, asked)
         if mended is None or mended == typed:
-            break
+            return _listing(typed, current, asked, table) or help_on(asked, table)
         typed = mended
         current, parsed = _next_error(typed, asked, table)
-    return example_of(asked, table)
+    return help_on(asked, table)
+
+
+def _listing(typed: str, error: BotError, asked: Asked, table: Table) -> str | None:
+    """For a person or an object that nobody has, the command that lists those there are."""
+    parameter = _parameter(error, table.command(typed, asked.start))
+    if parameter is None or parameter.kind not in (Kind.USER, Kind.REF):
+        return None
+    noun = "member" if parameter.kind is Kind.USER else parameter.name
+    listed = [each for each in table.about([noun, "list"]) if asked.may(each)]
+    return _own(f"!{noun} list", asked, table) if listed else None
 
 
 def _there(typed: str, asked: Asked) -> str:
@@ -103,18 +132,13 @@ def _is_meant(typed: str, meant: Command | None, asked: Asked, table: Table) -> 
     return meant is None or not lost_words or table.command(typed, asked.start) is meant
 
 
-def _help_on(typed: str, asked: Asked, table: Table) -> str:
-    command = table.command(typed, asked.start)
-    return _own(f"!help {command.path[0]}" if command else "!help", asked, table)
-
-
 def _own(command: str, asked: Asked, table: Table) -> str:
     """A command of ours, in the words of the reader and with the prefix of the room."""
     return table.spelled(command, asked.reader.language, asked.prefix)
 
 
 def _mended(typed: str, error: BotError, parsed: Parsed | None, table: Table, asked: Asked) -> str | None:
-    span = span_of(error, parsed)
+    span = (error.mends if isinstance(error, NotUnderstood) else None) or span_of(error, parsed)
     if span is None:
         return None
     instead = error.instead
@@ -124,7 +148,7 @@ def _mended(typed: str, error: BotError, parsed: Parsed | None, table: Table, as
         return None
     before, after = typed[: span[0]], typed[span[1] :]
     if not instead:
-        return before.rstrip() + after
+        return _KEY_BEFORE.sub("", before) + after
     if span[0] != span[1]:
         return f"{before}{_quoted(instead, parsed, error)}{after}"
     gap = " " if before and not before[-1].isspace() else ""
@@ -135,21 +159,32 @@ def _mended(typed: str, error: BotError, parsed: Parsed | None, table: Table, as
 def _quoted(instead: str, parsed: Parsed | None, error: BotError) -> str:
     """In quotes where the words replaced are text of an argument that the handler refused."""
     plain = '"' not in instead and " " in instead and parsed is not None and error.argument is not None
-    return f'"{instead}"' if plain else instead
+    return quoted(instead) if plain else instead
+
+
+def _parameter(error: BotError, command: Command | None) -> Parameter | None:
+    """The parameter that is wrong or missing."""
+    known = grammar(command) if command else ()
+    return next((each for each in known if each.name == error.argument), None)
 
 
 def _from_example(error: BotError, command: Command | None, asked: Asked, table: Table) -> str | None:
-    """The words that the command's own example has for the parameter that is wrong or missing."""
-    if command is None or error.argument is None:
+    """The words that the command's own example has for the parameter that is wrong or missing.
+
+    Never a person, an object or a text: nobody but the officer says whom or what she means.
+    """
+    parameter = _parameter(error, command)
+    if command is None or parameter is None or parameter.kind is Kind.USER:
         return None
-    parameter = next((each for each in grammar(command) if each.name == error.argument), None)
-    if parameter and parameter.letter and parameter.letter in asked.recent:
-        return asked.recent[parameter.letter]
-    if parameter and isinstance(parameter.default, Enum):
+    if parameter.kind is Kind.REF:
+        return asked.recent.get(parameter.letter or "")
+    if parameter.kind in (Kind.TEXT, Kind.REST):
+        return f"{parameter.key}={BLANK}" if parameter.keyword and _is_missing(error) else BLANK
+    if isinstance(parameter.default, Enum):
         return word_for(parameter.default, asked.reader.language)
     for example in command.examples:
         parsed = None if example.refused else parsed_example(example.typed, table)
-        if parameter is None or parsed is None or parameter.name not in parsed.spans:
+        if parsed is None or parameter.name not in parsed.spans:
             continue
         start, end = parsed.spans[parameter.name]
         if start == end:
@@ -181,10 +216,7 @@ def _next_error(typed: str, asked: Asked, table: Table) -> tuple[BotError | None
         return error, None
 
 
-def example_of(asked: Asked, table: Table) -> str:
-    """The first good example of the command that was meant, else how to get help."""
+def help_on(asked: Asked, table: Table) -> str:
+    """How to get help on the command that was meant."""
     command = table.command(asked.typed, asked.start)
-    if command:
-        good = next((each.typed for each in command.examples if not each.refused), None)
-        return _own(good or f"!help {' '.join(command.path)}", asked, table)
-    return _own("!help", asked, table)
+    return _own(f"!help {' '.join(command.path)}" if command else "!help", asked, table)

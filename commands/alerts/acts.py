@@ -6,6 +6,7 @@ from datetime import datetime
 from bot.kernel.errors import NotAllowed, NotUnderstood
 from bot.kernel.language import t
 from bot.kernel.vocabulary import Call, Role, agencies_with, speaks_for
+from bot.kernel.words import quoted
 from commands.alerts.rules import rested, resumed
 from commands.alerts.views import View, present, view_of
 from storage.alerts import Alert, Answered
@@ -42,7 +43,7 @@ def checked_reason(typed: str | None, argument: str) -> str | None:
         t("The reason has {count} characters.", count=len(said)),
         argument=argument,
         allowed=t("It takes up to {count} characters, in quotes.", count=LONGEST_REASON),
-        instead=f'"{said[:LONGEST_REASON].rstrip()}"',
+        instead=quoted(said[:LONGEST_REASON].rstrip()),
     )
 
 

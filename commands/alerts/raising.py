@@ -8,6 +8,7 @@ from bot.kernel.card import Strong, card, line
 from bot.kernel.errors import Conflict, NotUnderstood
 from bot.kernel.language import t, tn
 from bot.kernel.vocabulary import Call, Example, Post, Quoted, Role, Said, Span
+from bot.kernel.words import quoted
 from commands.alerts.acts import agency_of, note, rung_in, speak
 from commands.alerts.capability import alerts
 from commands.alerts.cards import standing_card, title
@@ -103,7 +104,7 @@ def checked_headline(headline: str) -> str:
             t("The headline has {count} characters.", count=len(said)),
             argument="headline",
             allowed=t("It takes 1 to {count} characters, in quotes.", count=LONGEST_HEADLINE),
-            instead=f'"{shortened(said)}"',
+            instead=quoted(shortened(said)),
         )
     return said
 

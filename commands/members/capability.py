@@ -6,7 +6,7 @@ from bot.kernel.card import Line
 from bot.kernel.errors import NotAllowed, NotFound, NotUnderstood
 from bot.kernel.language import Text, ToType, t
 from bot.kernel.vocabulary import Call, Capability, Role
-from bot.kernel.words import nearest
+from bot.kernel.words import nearest, quoted
 from commands.members.rules import identity_lines
 from storage.members import ACTIVE, REMOVED, SUSPENDED, Grant, Member
 from storage.transitions import Transition
@@ -89,7 +89,7 @@ def reason_of(typed: str) -> str:
     raise NotUnderstood(
         t("A reason has 1 to {most} characters, not {count}.", most=LONGEST_REASON, count=len(why)),
         argument="why",
-        instead='"left the team"',
+        instead=quoted(why[:LONGEST_REASON].strip() or "left the team"),
     )
 
 

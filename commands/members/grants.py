@@ -9,8 +9,8 @@ from bot.kernel.card import Card, bullet, card
 from bot.kernel.errors import Conflict, NotAllowed, NotFound, NotUnderstood
 from bot.kernel.language import Text, t
 from bot.kernel.moments import read_moment, read_span
-from bot.kernel.vocabulary import Call, Example, Post, Quoted, Role, UserId
-from bot.kernel.words import folded, nearest
+from bot.kernel.vocabulary import Call, Example, Post, Role, Until, UserId
+from bot.kernel.words import folded, nearest, quoted
 from commands.agencies import known_agency
 from commands.members.capability import (
     PERSON,
@@ -108,7 +108,7 @@ async def grant_role(
     *,
     agency: str | None = None,
     room: str | None = None,
-    until: Quoted | None = None,
+    until: Until | None = None,
 ) -> Post:
     """Give a member a role: for their agency or another, everywhere or in one room, with or without end."""
     refuse_oneself(call, user, t("Nobody grants themselves a role."))
@@ -256,7 +256,7 @@ async def _ending(
 
 
 def _quoted(name: str) -> str:
-    return f'"{name}"' if " " in name else name
+    return quoted(name) if " " in name else name
 
 
 async def _not_held(

@@ -7,7 +7,7 @@ from bot.kernel.card import Code, Line, Strong, bullet
 from bot.kernel.errors import NotUnderstood
 from bot.kernel.language import Text, t
 from bot.kernel.vocabulary import Role
-from bot.kernel.words import grouped
+from bot.kernel.words import grouped, quoted
 from storage.members import (
     ACTIVE,
     COMPARED,
@@ -49,7 +49,7 @@ def key_of(typed: str) -> str:
         t("That is not a fingerprint."),
         argument="fingerprint",
         allowed=t("A fingerprint has 43 letters, digits, + and /; spaces do not count"),
-        instead=f'"{SAMPLE}"',
+        example="!help member pin",
     )
 
 
@@ -63,7 +63,7 @@ def name_of(typed: str | None) -> str | None:
     raise NotUnderstood(
         t("A name has 1 to {most} characters, not {count}.", most=LONGEST_NAME, count=len(name)),
         argument="name",
-        instead=f'"{name[:LONGEST_NAME].strip() or "Lt Cho"}"',
+        instead=quoted(name[:LONGEST_NAME].strip() or "Lt Cho"),
     )
 
 

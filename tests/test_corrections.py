@@ -1,0 +1,132 @@
+"""Corrections: what a refusal proposes can be pasted, works, and is what the officer meant."""
+
+import pytest
+
+from bot.kernel.vocabulary import Role
+from tests.alert_scene import CLOSED, Scene, set_scene
+from tests.story import Officer, Said, Story
+
+
+@pytest.fixture
+async def scene(story: Story) -> Scene:
+    return await set_scene(story)
+
+
+def proposed(refusal: Said) -> str:
+    """The corrected command of a refusal."""
+    assert "Nothing was changed. Try:" in refusal, refusal
+    return refusal.split("\n")[-1]
+
+
+def place(scene: Scene, officer: Officer, where: str) -> str:
+    return scene.ops if where == "ops" else scene.story.direct_room(officer)
+
+
+@pytest.mark.parametrize(
+    ("who", "where", "given", "typed"),
+    [
+        ("anna", "ops", [], "!ack"),
+        ("anna", "ops", [CLOSED], CLOSED),
+        ("anna", "ops", ['!alert severe "Ferry \\"Ann\\" lost"'], '!alert severe "Ferry \\"ANN\\" lost"'),
+        ("anna", "direct", [], 'tandem: alert severe "Bridge closed"'),
+        ("anna", "direct", [], "!alert severe\nBridge closed"),
+        ("anna", "direct", [], '!alert severe "Bridge closed" to=nowhere'),
+        ("anna", "direct", [], "!room policy"),
+        ("anna", "ops", [], '!alert severe "Bridge closed" in=90000'),
+        ("anna", "ops", [], '!alert severe "Depth 5" and 6" deep"'),
+        ("otto", "ops", [], "!member list XYZ"),
+        ("otto", "ops", [], "!member show nobody"),
+        ("otto", "ops", [], "!alert show A-7"),
+        ("otto", "ops", [], "!alert show"),
+        ("root", "direct", [], "!grant @cho duty until=tomorrow"),
+        ("root", "direct", [], "!grant @cho duty until=03/04/2027 14:00"),
+        ("root", "direct", [], "!grant @cho admin room=ops"),
+        ("root", "direct", [], "!grant @cho"),
+        ("root", "direct", [], "!revoke @cho officer agency=OPP"),
+        ("root", "direct", [], "!revoke @cho captain"),
+        ("root", "direct", [], "!revoke @root admin"),
+        ("root", "direct", [], "!room policy"),
+        ("root", "direct", [], '!member add @roy:x.example "F O"'),
+        ("root", "direct", [], '!member pin @cho "1234"'),
+        ("root", "direct", [], "!member suspend"),
+        ("root", "direct", ['!agency add OPP-EAST "x"'], '!agency add 日本 "x"'),
+    ],
+)
+async def test_what_is_proposed_works(
+    scene: Scene, who: str, where: str, given: list[str], typed: str
+) -> None:
+    officer: Officer = getattr(scene, who)
+    room = place(scene, officer, where)
+    for each in given:
+        await officer.says(room, each)
+    command = proposed(await officer.says(room, typed))
+    answer = await officer.says(room, command)
+    assert answer, command
+    assert "Nothing was changed" not in answer, f"{command}: {answer}"
+
+
+@pytest.mark.parametrize(
+    ("typed", "command"),
+    [
+        ('!member suspend nobody "lost"', "!member list"),
+        ("!member suspend", "!member list"),
+        ('!member suspend @chp "lost"', '!member suspend @cho:cbp.example "lost"'),
+        ("!member suspend @cho", '!member suspend @cho "…"'),
+        ("!grant @cho admin room=ops", "!help grant"),
+        ("!revoke @cho officer agency=OPP", "!member show @cho:cbp.example"),
+        ("!revoke @cho duty", "!member show @cho:cbp.example"),
+        ("!member pin @cho 1234", "!help member pin"),
+        ("!member pin @cho", '!member pin @cho "…"'),
+        ("!agency add ops-team-one Name", "!agency add OPS-TEAM-O Name"),
+    ],
+)
+async def test_nobody_is_proposed_whom_the_officer_did_not_name(
+    scene: Scene, typed: str, command: str
+) -> None:
+    assert proposed(await scene.root.says(scene.story.direct_room(scene.root), typed)) == command
+
+
+@pytest.mark.parametrize(
+    ("typed", "command"),
+    [
+        ('!alert severe "Gas leak at pier 4" to=nowhere', '!alert severe "Gas leak at pier 4" to=marine'),
+        ("!alert severe Gas to=ops,marnie,nowhere", "!alert severe Gas to=ops,marine"),
+        ("!alert severe Gas to=,", "!alert severe Gas"),
+        ('!alert severe Gas to=""', "!alert severe Gas"),
+        ("!alert severe Gas in=90000", "!alert severe Gas in=2m"),
+        ("!alert severe Gas in=90", "!alert severe Gas in=90m"),
+        ("!alert severe “He said “go” and left", '!alert severe "He said \\“go\\” and left"'),
+        ('!alert severe "Gas leak" at pier 4', '!alert severe "Gas leak at pier 4"'),
+        ('!alert severe "Depth 5" and 6" deep" to=ops', '!alert severe "Depth 5\\" and 6\\" deep" to=ops'),
+        ("!alert severe", '!alert severe "…"'),
+        ("!alert update A-1", '!alert update A-1 "…"'),
+    ],
+)
+async def test_the_officers_own_words_stay(scene: Scene, typed: str, command: str) -> None:
+    assert proposed(await scene.anna.says(scene.ops, typed)) == command
+
+
+async def test_a_quotation_within_a_quotation_loses_no_words(scene: Scene) -> None:
+    await scene.anna.says(scene.ops, "!alert severe “He said “go” and left”")
+    assert "He said “go” and left" in scene.card(scene.ops)
+
+
+async def test_the_end_of_a_role_is_read_whole(scene: Scene) -> None:
+    said = await scene.root.says(scene.story.direct_room(scene.root), "!grant @cho duty until=tomorrow 14:00")
+    assert "is duty until Wed 4 Nov 14:00 UTC" in said
+
+
+async def test_nothing_is_proposed_that_she_may_not_do(story: Story) -> None:
+    sam = await story.member("sam", Role.OFFICER)
+    room = await story.room("ops", [], [sam, await story.member("roy", Role.OFFICER)])
+    assert proposed(await sam.says(room, "!room policy prefix=/")) == "!room policy"
+    assert proposed(await sam.says(story.direct_room(sam), "!alrt minor Ice to=ops")) == "!help"
+
+
+@pytest.mark.parametrize(
+    "until", ["9999-12-31 23:59 PT", "0001-01-01 00:00 Asia/Kathmandu", "9999-12-31", "99999w"]
+)
+async def test_an_end_beyond_the_calendar_is_refused_in_five_parts(scene: Scene, until: str) -> None:
+    typed = f'!grant @cho duty until="{until}"'
+    said = await scene.root.says(scene.story.direct_room(scene.root), typed)
+    assert proposed(said) == "!grant @cho duty until=90d"
