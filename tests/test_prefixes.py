@@ -1,10 +1,18 @@
 """Prefixes: a command that the bot names works where it is read."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from bot.kernel.vocabulary import Role
 from tests.alert_scene import CLOSED, Scene, set_scene
 from tests.story import CODE, Officer, Said, Story
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted(
+    path for folder in ("bot/runtime", "bot/kernel", "commands") for path in (ROOT / folder).rglob("*.py")
+)
 
 
 @pytest.fixture
@@ -13,6 +21,11 @@ async def scene(story: Story) -> Scene:
     scene = await set_scene(story)
     await scene.root.says(scene.ops, "!room policy prefix=.")
     return scene
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda each: str(each.relative_to(ROOT)))
+def test_no_source_writes_a_command_with_a_prefix_of_its_own(path: Path) -> None:
+    assert re.findall(r"""(?:Code\(|command=)f?['"]!.*""", path.read_text()) == []
 
 
 async def obeyed(officer: Officer, room: str, command: str) -> Said:
