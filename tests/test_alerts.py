@@ -102,8 +102,8 @@ async def test_in_a_room_with_nobody_else_the_card_says_that_nobody_is_asked(sce
     ("typed", "said", "instead"),
     [
         ('!alert "Bridge closed"', "severity is one of minor, moderate, severe, extreme", "!alert severe"),
-        ("!alert severe", "headline is missing", '!alert severe "Bridge closed"'),
-        ('!alert severe ""', "headline is empty", '!alert severe "Bridge closed"'),
+        ("!alert severe", "headline is missing", '!alert severe "…"'),
+        ('!alert severe ""', "headline is empty", '!alert severe "…"'),
         (f'!alert severe "{"ice " * 41}"', "The headline has 163 characters", "ice ice"),
         (f"{CLOSED} to=opz", "No room has the tag opz", f"{CLOSED} to=ops"),
         (f"{CLOSED} to=nowhere", "Tags: marine (1 room), ops (2 rooms).", f"{CLOSED} to=marine"),
