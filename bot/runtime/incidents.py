@@ -123,7 +123,7 @@ class Incidents:
         device = str(row.content.get("device_id") or "?")
         said = _REASONS.get(reason)
         if said and await tx.notices.claim(f"{reason} {row.sender} {device}", now, DAY):
-            text = Text(said.one, {"device": device})
+            text = Text(said.one, {"device": device, "command": ToType("!member verify")})
             await self._poster(tx, now).say(text, origin)
         if reason == "identity_changed":
             await self._tell_of_identity(tx, row.sender, now)
@@ -303,7 +303,7 @@ _REASONS = {
     ),
     "identity_changed": t(
         "Your identity is not the one that was enrolled. I did not act."
-        " Telephone an admin, who then types !member verify; have your new fingerprint at hand."
+        " Telephone an admin, who then types {command}; have your new fingerprint at hand."
     ),
     "clear_text": t("That message was not encrypted. I did not act. Turn on encryption, then resend."),
 }
