@@ -58,7 +58,7 @@ async def test_an_alert_can_be_raised_from_a_direct_room_but_only_to_somewhere(s
     ("typed", "mended"),
     [
         ('tandem: alert severe "Bridge closed"', '!alert severe "Bridge closed" to=marine'),
-        ("!alert severe\nBridge closed", "!alert severe to=marine\nBridge closed"),
+        ("!alert severe\nBridge closed", "!alert severe to=marine Bridge closed"),
         ("!alert severe Bridge closed", "!alert severe Bridge closed to=marine"),
         ('!alert severe "Gas leak" to=nowhere', '!alert severe "Gas leak" to=marine'),
     ],
