@@ -10,7 +10,7 @@ from bot.kernel.errors import Conflict, NotAllowed, NotFound, NotUnderstood
 from bot.kernel.language import Text, t
 from bot.kernel.moments import read_moment, read_span
 from bot.kernel.vocabulary import Call, Example, Post, Role, Until, UserId
-from bot.kernel.words import folded, nearest, quoted
+from bot.kernel.words import folded, nearest
 from commands.agencies import known_agency
 from commands.members.capability import (
     PERSON,
@@ -57,21 +57,21 @@ def _instant(typed: str, now: datetime, zone: tzinfo) -> datetime | None:
     return read_moment(f"{typed} 00:00" if _DAY.fullmatch(typed.strip()) else typed, now, zone)
 
 
-def role_or_all(typed: str, held: Sequence[Role]) -> Role | None:
-    """The role of this name in either language, None for all; NotUnderstood proposes one that is held."""
+def role_or_all(typed: str) -> Role | None:
+    """The role of this name in either language, None for all; NotUnderstood proposes one that is near."""
     if folded(typed) in EVERY:
         return None
     spelled = spellings(Role)
     if folded(typed) in spelled:
         return Role(spelled[folded(typed)].value)
     near = nearest(typed, spelled)
-    # Never "all": a slip of the finger must not become a command that takes everything.
-    meant = Role(spelled[near].value) if near else next(iter(held), Role.OFFICER)
     raise NotUnderstood(
         t("{typed} is not a role.", typed=typed),
         argument="role",
         allowed=t("One of {roles}, or {all}", roles=tuple(Role), all="all"),
-        instead=meant.value,
+        # Neither "all" nor a role that nobody named: what is proposed may be pasted without a look.
+        instead=str(spelled[near].value) if near else None,
+        example="!help revoke",
     )
 
 
@@ -176,7 +176,7 @@ async def _room(call: Call, name: str, role: Role) -> str:
             t("An admin is admin of the whole bot, not of one room."),
             argument="room",
             allowed=t("Leave out {word}", word="room="),
-            instead="",
+            example="!help grant",
         )
     return (await _served(call, name)).room_id
 
@@ -238,37 +238,28 @@ async def _ending(
     call: Call, member: Member, held: Sequence[Grant], role: str, agency: str | None, room: str | None
 ) -> list[Grant]:
     """Those of the grants held that are meant; NotFound, pointing at the first word that fits none."""
-    which = role_or_all(role, [Role(each.role) for each in held])
+    which = role_or_all(role)
     code = (await known_agency(call, agency)).code if agency else None
     place = await _served(call, room) if room else None
     meant = [each for each in held if which is None or each.role == which.value]
     if not meant:
-        raise await _not_held(call, member, held, "role", held[0].role if held else None)
+        raise await _not_held(call, member, held, "role")
     theirs = [each for each in meant if code is None or each.agency == code]
     if not theirs:
-        raise await _not_held(call, member, held, "agency", meant[0].agency)
+        raise await _not_held(call, member, held, "agency")
     there = [each for each in theirs if place is None or each.room_id == place.room_id]
     if not there:
-        names = await room_names(call)
-        rooms = [names[each.room_id] for each in theirs if each.room_id in names]
-        raise await _not_held(call, member, held, "room", _quoted(rooms[0]) if rooms else "")
+        raise await _not_held(call, member, held, "room")
     return there
 
 
-def _quoted(name: str) -> str:
-    return quoted(name) if " " in name else name
-
-
-async def _not_held(
-    call: Call, member: Member, held: Sequence[Grant], argument: str, instead: str | None
-) -> NotFound:
-    roles = roles_of(member, held, await room_names(call))
+async def _not_held(call: Call, member: Member, held: Sequence[Grant], argument: str) -> NotFound:
+    """What they have instead; none of it is proposed, as a pasted line would take what nobody named."""
     return NotFound(
         t("{who} does not have this role.", who=named(member)),
         argument=argument,
-        allowed=t("They have: {roles}", roles=roles),
-        instead=instead,
-        example=f"!member show {member.user_id}" if instead is None else None,
+        allowed=t("They have: {roles}", roles=roles_of(member, held, await room_names(call))),
+        example=f"!member show {member.user_id}",
     )
 
 
