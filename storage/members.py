@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Column, ColumnElement, Index, Integer, String, Table, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.crypto import device_lists
+from storage.crypto_tables import device_lists
 from storage.encryption import Encrypted
 from storage.schema import Instant, metadata, upsert
 

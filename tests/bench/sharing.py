@@ -14,7 +14,8 @@ from bot.kernel import clock
 from bot.matrix.identities import MEGOLM, OLM
 from bot.matrix.sharing import RECIPIENTS
 from bot.matrix.trust import Identity
-from storage.crypto import InboundSession, device_lists, megolm_outbound, olm_sessions
+from storage.crypto import InboundSession
+from storage.crypto_tables import device_lists, megolm_outbound, olm_sessions
 from tests.bench.crowd import Person, add_device, dismiss, make_crowd
 from tests.e2e.hostile import Hostile
 from tests.e2e.siege import DEADLINE, Siege
