@@ -146,10 +146,7 @@ class Poster:
         """Owe one message; whether it is a reply in the asking room."""
         room_id, to_user = _place(post, origin)
         here = origin is not None and room_id == origin.room.room_id
-        held = await is_held(self._tx, room_id, post.about)
-        if held and room_id and post.about:
-            waits = await stub(self._tx, room_id, post.about)
-            await self._post(replace(post, card=waits, about=None, standing=False), origin)
+        held = await self._is_held(post, room_id, origin)
         voices = await self._voices(post, room_id, origin)
         pages = render(post.card, *voices)
         content = content_of(
@@ -172,6 +169,14 @@ class Poster:
         asker = origin.user_id if origin and here and post.room_id is None else None
         await self._keep(pages[1:], asker or to_user or ANYONE, room_id or ANYWHERE, post.about)
         return here
+
+    async def _is_held(self, post: Post, room_id: str | None, origin: Origin | None) -> bool:
+        """Whether the post waits for its room to be in order; the room is told that something waits."""
+        held = await is_held(self._tx, room_id, post.about)
+        if held and room_id and post.about:
+            waits = await stub(self._tx, room_id, post.about)
+            await self._post(replace(post, card=waits, about=None, standing=False), origin)
+        return held
 
     async def _voices(self, post: Post, room_id: str | None, origin: Origin | None) -> tuple[Voice, ...]:
         if origin and post.room_id is None and room_id is not None:

@@ -9,7 +9,7 @@ from enum import Enum
 from bot.kernel.arguments import Kind, Parameter, Reader, word_for
 from bot.kernel.card import Block, Card, Code, Line, Pre, card, line
 from bot.kernel.errors import BotError, NotUnderstood
-from bot.kernel.language import Text, t
+from bot.kernel.language import Language, Text, t
 from bot.kernel.vocabulary import Command
 from bot.kernel.words import quoted
 from bot.runtime.lines import caret
@@ -182,6 +182,12 @@ def _from_example(error: BotError, command: Command | None, asked: Asked, table:
         return f"{parameter.key}={BLANK}" if parameter.keyword and _is_missing(error) else BLANK
     if isinstance(parameter.default, Enum):
         return word_for(parameter.default, asked.reader.language)
+    value = _exemplary(parameter, command, asked.reader.language, table)
+    return f"{parameter.key}={value}" if value and parameter.keyword and _is_missing(error) else value
+
+
+def _exemplary(parameter: Parameter, command: Command, language: Language, table: Table) -> str | None:
+    """What stands for this parameter in the first good example that has it."""
     for example in command.examples:
         parsed = None if example.refused else parsed_example(example.typed, table)
         if parsed is None or parameter.name not in parsed.spans:
@@ -189,10 +195,9 @@ def _from_example(error: BotError, command: Command | None, asked: Asked, table:
         start, end = parsed.spans[parameter.name]
         if start == end:
             continue
-        value = example.typed[start:end]
         if parameter.choices and not parameter.many:
-            value = word_for(parsed.named[parameter.name], asked.reader.language)
-        return f"{parameter.key}={value}" if parameter.keyword and _is_missing(error) else value
+            return word_for(parsed.named[parameter.name], language)
+        return example.typed[start:end]
     return None
 
 
