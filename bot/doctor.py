@@ -1,7 +1,7 @@
 """The doctor behind `tandem check`: what an operator should know; it looks, and changes nothing."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -26,6 +26,7 @@ from storage.migrations import revisions
 from storage.transaction import Database
 
 GIB = 1 << 30
+LATELY = timedelta(days=1)
 LITTLE_DISK, TOO_LITTLE_DISK = GIB, GIB // 8
 SKEW, TOO_MUCH_SKEW = timedelta(seconds=5), timedelta(minutes=1)  # the Date header is cut to seconds
 FEW_KEYS = 10  # one-time keys; the bot keeps about 50 on the homeserver
@@ -115,6 +116,22 @@ def rated_admins(named: int, enrolled: int, *, embedded: bool) -> Finding:
     return fail("admins", "none; nobody can command the bot", f"name one: {_NAMED_SO}")
 
 
+def rated_identities(changed: Sequence[str]) -> Finding:
+    """Members whose identity is not the pinned one."""
+    if not changed:
+        return ok("identities", "each member that was seen has the identity that is pinned")
+    mend = f"telephone them; then, in a room, two people: !member verify {changed[0]}"
+    return warn("identities", f"not the pinned one: {', '.join(changed)}", mend)
+
+
+def rated_unread(count: int) -> Finding:
+    """Events of the last day whose key never came."""
+    if not count:
+        return ok("undecryptable", "nothing in the last day")
+    mend = "their senders were asked to resend; if it goes on, they sign in anew in their client"
+    return warn("undecryptable", f"{count} in the last day", mend)
+
+
 _NAMED_SO = 'admins = ["@sam:hq.example"] in [members]'
 
 
@@ -190,6 +207,8 @@ class Examination:
         self._folder()
         is_open = await self._database(database)
         await self._admins(database if is_open else None)
+        if is_open:
+            await self._members(database)
         url = await self._homeserver()
         if is_open and url:
             await self._account(database, url)
@@ -256,6 +275,13 @@ class Examination:
                 enrolled = len(await tx.members.holders(Role.ADMIN.value, clock.now()))
         named = len(self._settings.members.admins)
         self._say(rated_admins(named, enrolled, embedded=self._settings.is_embedded))
+
+    async def _members(self, database: Database) -> None:
+        """Whose identity has changed, and what could not be read of late."""
+        async with database.transaction() as tx:
+            changed = await tx.crypto.violations()
+            unread = await tx.audit.count("undecryptable", clock.now() - LATELY)
+        self._say(rated_identities(changed), rated_unread(unread))
 
     async def _homeserver(self) -> str | None:
         """Where it is, if it answers."""

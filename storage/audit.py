@@ -152,6 +152,11 @@ class Audit:
             Sealed(*row) for row in await self._connection.execute(query.order_by(audit.c.seq).limit(limit))
         ]
 
+    async def count(self, reason_code: str, since: datetime) -> int:
+        """How many entries have this reason since then."""
+        query = select(func.count()).where(audit.c.reason_code == reason_code, audit.c.at >= since)
+        return int((await self._connection.execute(query)).scalar_one())
+
     async def count_unsealed(self) -> int:
         """How many entries have no place in the chain yet."""
         query = select(func.count()).where(audit.c.seq.is_(None))

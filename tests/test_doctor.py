@@ -17,6 +17,8 @@ from bot.config import Settings, load
 from bot.doctor import GIB, Finding, Rating
 from bot.kernel import clock
 from bot.matrix.checkup import Checkup
+from storage.audit import REFUSED, Entry
+from storage.crypto import DeviceList
 from storage.migrations import revisions
 from storage.transaction import Database
 from tests.fakes import NOON
@@ -162,6 +164,28 @@ async def test_a_database_and_its_key_fit(tmp_path: Path, environ: dict[str, str
     assert report["encryption"].rating is OK
     assert report["permissions"].rating is OK
     assert report["admins"].said == "1 named; the next start enrols them"
+
+
+async def test_a_changed_identity_and_what_could_not_be_read_are_told(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    settings = configured(tmp_path, environ)
+    await made(settings)
+    assert [(await found(settings))[name].rating for name in ("identities", "undecryptable")] == [OK, OK]
+    database = Database(settings.database_url(), clock.random_bytes)
+    await database.unlock(b"m" * 32, NOON)
+    async with database.transaction() as tx:
+        document = {"master": "other", "devices": []}
+        await tx.crypto.save_device_lists([DeviceList("@roy:cbp.example", False, document, "other")])
+        for age in (timedelta(hours=1), timedelta(days=2)):
+            await tx.audit.add(
+                Entry(clock.now() - age, "event", "input", REFUSED, reason_code="undecryptable")
+            )
+    await database.close()
+    report = await found(settings)
+    assert report["identities"].said == "not the pinned one: @roy:cbp.example"
+    assert "!member verify @roy:cbp.example" in (report["identities"].mend or "")
+    assert report["undecryptable"].said == "1 in the last day"
 
 
 async def test_a_wrong_master_key_fails(tmp_path: Path, environ: dict[str, str]) -> None:
