@@ -69,7 +69,7 @@ $(VENV)/.run: $(VENV)/.base requirements/run.txt pyproject.toml
 
 $(VENV)/.test: $(VENV)/.run requirements/test.txt
 	@$(call say,installing what the tests need)
-	@$(call install,--require-hashes -r requirements/test.txt)
+	@$(call install,--no-deps --require-hashes -r requirements/test.txt)
 	@touch $@
 
 $(VENV)/.fuzz: $(VENV)/.test requirements/fuzz.txt
@@ -89,7 +89,8 @@ lock-python: $(VENV)/.base
 	@set -e; cd requirements; for name in bootstrap run test fuzz; do \
 		cp $$name.txt $$name.new 2>/dev/null || true; \
 		../$(BIN)/uv pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes \
-			--no-header --no-annotate --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) $$name.in -o $$name.new; \
+			--no-header --no-annotate --no-emit-index-url --no-emit-find-links --override overrides.in \
+			$(if $(UPGRADE),--upgrade) $$name.in -o $$name.new; \
 		if cmp -s $$name.new $$name.txt; then rm $$name.new; else mv $$name.new $$name.txt; fi; done
 
 # Addresses of where to send money are addresses too.
