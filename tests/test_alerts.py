@@ -101,7 +101,11 @@ async def test_in_a_room_with_nobody_else_the_card_says_that_nobody_is_asked(sce
 @pytest.mark.parametrize(
     ("typed", "said", "instead"),
     [
-        ('!alert "Bridge closed"', "severity is one of minor, moderate, severe, extreme", "!alert severe"),
+        (
+            '!alert severre "Bridge closed"',
+            "severity is one of minor, moderate, severe, extreme",
+            "!alert severe",
+        ),
         ("!alert severe", "headline is missing", '!alert severe "…"'),
         ('!alert severe ""', "headline is empty", '!alert severe "…"'),
         (f'!alert severe "{"ice " * 41}"', "The headline has 163 characters", "ice ice"),

@@ -130,3 +130,69 @@ async def test_an_end_beyond_the_calendar_is_refused_in_five_parts(scene: Scene,
     typed = f'!grant @cho duty until="{until}"'
     said = await scene.root.says(scene.story.direct_room(scene.root), typed)
     assert proposed(said) == "!grant @cho duty until=90d"
+
+
+@pytest.mark.parametrize(
+    ("typed", "board"),
+    [
+        ("!ack A-1 need help", "CBP ✔ needs HELP · Cho"),
+        ("!ack A-1 🆘", "CBP ✔ needs HELP · Cho"),
+        ("!ack besoin d’aide A-1", "CBP ✔ needs HELP · Cho"),
+        ("!ack A-1 cannot", "CBP ✖ unable · Cho"),
+        ("!ack A-1 can’t come", "CBP ✖ unable · Cho · 17:00 UTC: can’t come"),
+        ("!ack A-1 no boat", "CBP ✖ unable · Cho · 17:00 UTC: no boat"),
+        ('!ack A-1 NON "pas de bateau"', "CBP ✖ unable · Cho · 17:00 UTC: pas de bateau"),
+        ("!ack unable A-1", "CBP ✖ unable · Cho · 17:00 UTC"),
+        ("!ack unable no boat A-1", "CBP ✖ unable · Cho · 17:00 UTC: no boat"),
+        ("!ack A-1 ok", "CBP ✔ ack · Cho"),
+        ("!ack A-1 ✅", "CBP ✔ ack · Cho"),
+        ('!ack A-1 "no boat, sorry"', "CBP ✔ ack · Cho · 17:00 UTC: no boat, sorry"),
+    ],
+)
+async def test_an_answer_in_plain_words_is_what_it_says(scene: Scene, typed: str, board: str) -> None:
+    await scene.root.says(scene.ops, "!room policy tz=UTC")
+    await scene.raised()
+    assert "your answer is on record" in await scene.cho.says(scene.ops, typed)
+    assert board in scene.card(scene.ops)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said", "command"),
+    [
+        ("!ack A-1 maybe", "answer is one of ack, accept, help, unable, decline, not 'maybe'", "!help ack"),
+        ("!ack A-1 unabel", "A remark goes in quotes.", "!ack A-1 unable"),
+        ("!ack A-1 ok but need help", "A remark goes in quotes.", "!help ack"),
+    ],
+)
+async def test_what_is_no_answer_is_not_kept_as_a_remark_to_one(
+    scene: Scene, typed: str, said: str, command: str
+) -> None:
+    await scene.raised()
+    refused = await scene.cho.says(scene.ops, typed)
+    assert said in refused
+    assert proposed(refused) == command
+    assert "CBP silent" in scene.card(scene.ops)
+
+
+@pytest.mark.parametrize(
+    "typed", ["!alert sever A-1", "!alert all claer A-1", "!alert gas leak", '!alert "Gas"']
+)
+async def test_a_severity_that_was_not_given_is_asked_for_and_never_proposed(
+    scene: Scene, typed: str
+) -> None:
+    await scene.raised()
+    refused = await scene.anna.says(scene.ops, typed)
+    assert "minor, moderate, severe, extreme" in refused
+    assert proposed(refused) == "!help alert"
+
+
+@pytest.mark.parametrize("typed", ["all clear A-1", "close A-1", "end A-1", "over A-1", "clear A-1"])
+async def test_an_alert_is_ended_by_any_of_the_words_for_it(scene: Scene, typed: str) -> None:
+    await scene.raised()
+    assert "A-1 ALL CLEAR" in await scene.anna.says(scene.ops, f"!alert {typed}")
+
+
+@pytest.mark.parametrize("typed", ["A-1", "who A-1", "show A-1", "status A-1", "info A-1"])
+async def test_an_alert_is_shown_by_its_number(scene: Scene, typed: str) -> None:
+    await scene.raised()
+    assert "CBP silent" in await scene.anna.says(scene.ops, f"!alert {typed}")

@@ -86,10 +86,10 @@ async def test_an_event_that_comes_twice_has_its_effect_once(story: Story, anna:
 
 
 async def test_a_refusal_has_five_parts(anna: Officer, ops: str) -> None:
-    assert await anna.says(ops, "!toy red Ball") == (
-        "size is one of small, medium, large, not 'red'.\n"
-        "!toy red Ball\n"
-        "     ^^^\n"
+    assert await anna.says(ops, "!toy smol Ball") == (
+        "size is one of small, medium, large, not 'smol'.\n"
+        "!toy smol Ball\n"
+        "     ^^^^\n"
         "Understood: !toy\n"
         "Nothing was changed. Try:\n"
         "!toy small Ball"
@@ -184,7 +184,7 @@ async def test_a_room_may_have_another_prefix(story: Story, anna: Officer, carl:
     room = await story.room("quiet", members=[anna, carl], prefix="+")
     assert await anna.says(room, "!toy show T-1") == ""
     assert await anna.says(room, "+toy show T-1") == "T-1 shown"
-    assert (await anna.says(room, "+toy red Ball")).endswith("+toy small Ball")
+    assert (await anna.says(room, "+toy smol Ball")).endswith("+toy small Ball")
 
 
 async def test_the_bot_can_be_called_by_its_pill(anna: Officer, ops: str) -> None:

@@ -76,7 +76,7 @@ def test_the_pages_are_read() -> None:
 
 def is_named_only(shown: Shown) -> bool:
     """A command without its arguments, as prose speaks of it; officers are shown what can be typed."""
-    paths = {path for command in TABLE.commands for path in (command.path, *command.french)}
+    paths = {path for command in TABLE.commands for path in command.spellings}
     return shown.page != "officers.md" and tuple(shown.text[1:].split()) in paths
 
 

@@ -89,5 +89,5 @@ async def test_who_speaks_with_the_bot_alone_is_told_how_commands_begin(story: S
 
 
 async def test_a_command_that_called_the_bot_by_name_is_mended_behind_the_prefix(scene: Scene) -> None:
-    refused = await scene.anna.says(scene.ops, "tandem: alert red “Bridge closed”")
+    refused = await scene.anna.says(scene.ops, "tandem: alert sever “Bridge closed”")
     assert refused.split("\n")[-1] == ".alert severe “Bridge closed”"

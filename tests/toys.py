@@ -44,6 +44,11 @@ class Answered(Enum):
     UNABLE = "unable"
     HELP = "help"
 
+    @property
+    def also(self) -> tuple[str, ...]:
+        """What else is understood."""
+        return ("cannot", "no") if self is Answered.UNABLE else ()
+
 
 ToyRef = Annotated[Ref, Prefix("T")]
 

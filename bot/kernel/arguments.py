@@ -47,7 +47,7 @@ _KINDS: dict[Any, Kind] = {
 }
 MINUTES_A_DAY = 24 * 60  # a bare number above it was hardly meant as minutes
 # Values that officers write in several words without quotes.
-LONGEST = {Kind.MOMENT: MAX_WORDS, Kind.END: MAX_WORDS, Kind.SPAN: 4, Kind.USER: 3}
+LONGEST = {Kind.MOMENT: MAX_WORDS, Kind.END: MAX_WORDS, Kind.SPAN: 4, Kind.USER: 3, Kind.CHOICE: 3}
 
 
 @dataclass(frozen=True)
@@ -157,6 +157,11 @@ def is_ref(word: str) -> bool:
     return bool(_REF.fullmatch(folded(word.rstrip(_POINTS))))
 
 
+def is_ref_of(letter: str, word: str) -> bool:
+    """Whether the word looks like a reference of this letter."""
+    return is_ref(word) and folded(word).lstrip("#").startswith(letter.casefold())
+
+
 def letter_of(ref: str) -> str:
     """`A` of `A-142`."""
     return ref[0]
@@ -188,11 +193,11 @@ def _read_ref(parameter: Parameter, word: str, reader: Reader) -> Ref:
 def _read_choice(parameter: Parameter, word: str, reader: Reader) -> Enum:
     assert parameter.choices is not None  # noqa: S101  # a parameter of this kind has choices
     spelled = spellings(parameter.choices)
-    plain = folded(word.rstrip(_POINTS)).replace("-", "_")
+    plain = _choice_word(word.rstrip(_POINTS))
     if plain in spelled:
         return spelled[plain]
-    near = nearest(plain, spelled)
-    raise NotUnderstood(
+    near = nearest(plain, spellings(parameter.choices, also=False))
+    error = NotUnderstood(
         t(
             "{name} is one of {choices}, not '{word}'",
             name=parameter.shown,
@@ -202,6 +207,17 @@ def _read_choice(parameter: Parameter, word: str, reader: Reader) -> Enum:
         argument=parameter.name,
         instead=word_for(spelled[near], reader.language) if near else None,
     )
+    error.asks = near is None and (parameter.required or not parameter.keyword)
+    raise error
+
+
+def is_listed(choices: type[Enum], word: str) -> bool:
+    """Whether it is a word that readers are shown for a choice, not one that is merely understood."""
+    return _choice_word(word.rstrip(_POINTS)) in spellings(choices, also=False)
+
+
+def _choice_word(word: str) -> str:
+    return folded(word).replace("-", "_").replace("’", "'").replace("\ufe0f", "")
 
 
 def word_for(choice: Enum, language: Language) -> str:
@@ -214,16 +230,18 @@ def word_for(choice: Enum, language: Language) -> str:
 
 
 @cache
-def spellings(choices: type[Enum]) -> dict[str, Enum]:
-    """Each choice by its value, its name and its label in both languages, folded."""
+def spellings(choices: type[Enum], *, also: bool = True) -> dict[str, Enum]:
+    """Each choice by its value, its name, its label in both languages and what else it is called, folded."""
     spelled: dict[str, Enum] = {}
     for choice in choices:
         label = getattr(choice, "label", None)
         words = [str(choice.value), choice.name]
         if isinstance(label, Text):
             words += [label.one, french_of(label.one) or ""]
+        if also:
+            words += getattr(choice, "also", ())
         for word in words:
-            spelled.setdefault(folded(word).replace("-", "_"), choice)
+            spelled.setdefault(_choice_word(word), choice)
     spelled.pop("", None)
     return spelled
 

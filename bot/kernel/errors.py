@@ -40,12 +40,14 @@ class BotError(Exception):
 class NotUnderstood(BotError):
     """A word that is not of its type, missing, or too much; `span` is where, in characters.
 
-    `mends` is what `instead` takes the place of, where that is more than the span.
+    `mends` is what `instead` takes the place of, where that is more than the span. `asks`: only the
+    officer can say what was meant, so nothing is proposed in its place.
     """
 
     code = "not_understood"
     span: tuple[int, int] | None = None
     mends: tuple[int, int] | None = None
+    asks = False
 
 
 class NotAllowed(BotError):

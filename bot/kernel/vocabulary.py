@@ -215,8 +215,8 @@ Handler = Callable[..., Awaitable[Answer]]
 class Command:
     """A command as declared: its handler's signature is its grammar, its docstring its help.
 
-    `path` is noun and verb (`("alert", "who")`) or a noun alone; `french` the same in French; `names` the
-    French names of parameters. `role` None: every enrolled member. `anywhere`: also in a room that is not
+    `path` is noun and verb (`("alert", "who")`) or a noun alone; `french` the same in French, the first one
+    is shown; `aliases` other spellings; `names` the French names of parameters. `role` None: every enrolled member. `anywhere`: also in a room that is not
     served. `preview` shows what would happen and makes the command wait for a confirmation code.
     """
 
@@ -225,9 +225,15 @@ class Command:
     role: Role | None
     examples: tuple[Example, ...]
     french: tuple[tuple[str, ...], ...] = ()
+    aliases: tuple[tuple[str, ...], ...] = ()
     names: dict[str, str] = field(default_factory=dict)
     anywhere: bool = False
     preview: Callable[..., Awaitable[Card]] | None = None
+
+    @property
+    def spellings(self) -> tuple[tuple[str, ...], ...]:
+        """All that it may be called."""
+        return (self.path, *self.french, *self.aliases)
 
 
 @dataclass(frozen=True)
@@ -263,9 +269,10 @@ class Capability:
 
         def declare(handler: Handler) -> Handler:
             first, *others = (tuple(path.split()) for path in paths)
-            aliases = (*others, *(tuple(path.split()) for path in french))
+            given = tuple(tuple(path.split()) for path in french)
+            shown = tuple(examples)
             self.commands.append(
-                Command(first, handler, role, tuple(examples), aliases, names or {}, anywhere, preview)
+                Command(first, handler, role, shown, given, tuple(others), names or {}, anywhere, preview)
             )
             return handler
 

@@ -18,7 +18,7 @@ def _spelled(command: Command) -> Iterator[str]:
     first = next(iter(grammar(command)), None)
     choices = list(first.choices or ()) if first and first.kind is Kind.CHOICE and not first.keyword else []
     french = path_of(command, Language.FR)
-    for path in (command.path, *command.french):
+    for path in command.spellings:
         spelled = " ".join(path)
         yield spelled
         language = Language.FR if command.french and path == french else Language.EN

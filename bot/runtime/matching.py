@@ -4,7 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bot.kernel.arguments import LONGEST, Kind, Parameter, Reader, is_ref, letter_of, parameters, read
+from bot.kernel.arguments import (
+    LONGEST,
+    Kind,
+    Parameter,
+    Reader,
+    is_listed,
+    is_ref,
+    is_ref_of,
+    letter_of,
+    parameters,
+    read,
+)
 from bot.kernel.errors import NotUnderstood
 from bot.kernel.language import Named, t
 from bot.kernel.vocabulary import Command
@@ -155,6 +166,7 @@ class Match:
 
     def _positional(self, wanted: list[Parameter], words: list[Word]) -> None:
         for place, parameter in enumerate(wanted):
+            words = self._ref_first(parameter, words)
             later = wanted[place + 1 :]
             if not words and not parameter.required:
                 self.spans[parameter.name] = (self.typed.end, self.typed.end)
@@ -167,6 +179,15 @@ class Match:
                 words = words[self._fit(parameter, words, later) :]
         if words and not any(error.span and error.span[1] <= words[0].opens for error in self.wrong):
             raise self._too_much(words)
+
+    def _ref_first(self, parameter: Parameter, words: list[Word]) -> list[Word]:
+        """The words with the reference that is asked for in front, wherever it stands: `ack unable A-1`."""
+        if parameter.kind is not Kind.REF or not parameter.letter or self.reader.reply is not None:
+            return words
+        letter = parameter.letter
+        refs = (each for each in words if not each.quoted and is_ref_of(letter, each.text))
+        found = next(refs, None)
+        return [found, *(each for each in words if each is not found)] if found else words
 
     def _too_much(self, words: list[Word]) -> NotUnderstood:
         """The error of words that no parameter is left for: a name without its sign, or text too many."""
@@ -211,24 +232,43 @@ class Match:
         for length in range(min(LONGEST.get(parameter.kind, 1), len(words)), 1, -1):
             if not any(word.quoted for word in words[:length]) and self._reads(parameter, words[:length]):
                 self._take(parameter, words[:length])
-                return length
+                return self._used(parameter, words, length)
         try:
             self._take(parameter, words[:1])
         except NotUnderstood as error:
-            if parameter.required and self._is_left_out(parameter, words[0], error, later):
+            if parameter.required and self._is_left_out(parameter, words[0], later):
                 raise self._missing(parameter, words[0].opens) from None
-            if parameter.required or not self._may_skip(words[0], error, later):
+            if parameter.required or not self._may_skip(parameter, words[0], error, later):
                 raise
             self.spans[parameter.name] = (words[0].opens, words[0].opens)
             return 0
-        return 1
+        return self._used(parameter, words, 1)
 
-    def _is_left_out(
-        self, parameter: Parameter, word: Word, error: NotUnderstood, later: list[Parameter]
-    ) -> bool:
-        """Whether the word where a reference should stand is text already, `update "Bridge open"`."""
-        text = any(each.kind in _TEXTS for each in later)
-        return parameter.kind is Kind.REF and text and not any(each.isdigit() for each in word.text)
+    def _used(self, parameter: Parameter, words: list[Word], length: int) -> int:
+        """How many words a value has used: `no boat` is an answer, and stays whole as the remark to it."""
+        more = words[length:]
+        if parameter.choices is None or not more or more[0].quoted:
+            return length
+        if self.values[parameter.name] is parameter.default:
+            self._refuse_other_choice(parameter, more)
+        return length if is_listed(parameter.choices, self._run_text(words[:length])) else 0
+
+    def _refuse_other_choice(self, parameter: Parameter, words: list[Word]) -> None:
+        """`ack A-1 ok but need help`: what says something else than the usual answer is not its remark."""
+        runs = (words[at:end] for at in range(len(words)) for end in range(at + 1, at + 4))
+        other = next((run for run in runs if not run[0].quoted and self._reads(parameter, run)), None)
+        if other and read(parameter, self._run_text(other), self.reader) is not parameter.default:
+            error = NotUnderstood(t("{name} is there twice", name=parameter.shown), argument=parameter.name)
+            error.asks, error.allowed = True, t("A remark goes in quotes.")
+            raise refused_at(error, *other)
+
+    def _is_left_out(self, parameter: Parameter, word: Word, later: list[Parameter]) -> bool:
+        """Whether the word where a reference or a choice should stand is text already."""
+        if not any(each.kind in _TEXTS for each in later):
+            return False
+        if parameter.kind is Kind.CHOICE:
+            return word.quoted
+        return parameter.kind is Kind.REF and not any(each.isdigit() for each in word.text)
 
     def _refuse_second_ref(self, parameter: Parameter, word: Word) -> None:
         """`ack A-1 A-2`: the second one is not the reason; who meant it as text can quote it."""
@@ -237,9 +277,15 @@ class Match:
             said = t("One number at a time: '{word}' is too much here", word=word.text)
             raise refused_at(NotUnderstood(said, instead=""), word)
 
-    def _may_skip(self, word: Word, error: NotUnderstood, later: list[Parameter]) -> bool:
+    def _may_skip(
+        self, parameter: Parameter, word: Word, error: NotUnderstood, later: list[Parameter]
+    ) -> bool:
         """Whether a word that an optional parameter cannot read may be meant for a later one."""
         if not later:
+            return False
+        if parameter.kind is Kind.CHOICE and not word.quoted:
+            # What was meant as an answer would be kept as a remark beside the usual one.
+            error.allowed = t("A remark goes in quotes.")
             return False
         return word.quoted or error.instead is None
 
@@ -323,7 +369,11 @@ class Match:
         name = parameter.shown
         if parameter.keyword:
             name = Named(f"{name.english}=", f"{name.french}=")
-        error = NotUnderstood(t("{name} is missing", name=name), argument=parameter.name)
+        said = t("{name} is missing", name=name)
+        if parameter.choices:
+            said = t("{name} is missing: {choices}", name=name, choices=tuple(parameter.choices))
+        error = NotUnderstood(said, argument=parameter.name)
+        error.asks = parameter.choices is not None
         at = self.typed.end if at is None else at
         error.span = (at, at)
         return error

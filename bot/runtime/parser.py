@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from bot.kernel.arguments import Kind, Reader, is_ref
+from bot.kernel.arguments import Kind, Reader, is_ref, is_ref_of
 from bot.kernel.errors import NotUnderstood
 from bot.kernel.language import Language, Named, t
 from bot.kernel.vocabulary import Command
@@ -19,8 +19,8 @@ class UnknownVerb(NotUnderstood):
 
 
 def path_of(command: Command, language: Language) -> tuple[str, ...]:
-    """The spelling that is shown: in French the last one declared."""
-    return command.french[-1] if language is Language.FR and command.french else command.path
+    """The spelling that is shown: of several in French the first one."""
+    return command.french[0] if language is Language.FR and command.french else command.path
 
 
 class UnknownNoun(NotUnderstood):
@@ -44,7 +44,7 @@ class Table:
         self._paths: dict[tuple[str, ...], Command] = {}
         for command in self.commands:
             grammar(command)
-            for path in {tuple(map(folded, path)) for path in (command.path, *command.french)}:
+            for path in {tuple(map(folded, path)) for path in command.spellings}:
                 if path in self._paths:
                     raise ValueError(f"two commands are called {' '.join(path)}")
                 self._paths[path] = command
@@ -59,7 +59,7 @@ class Table:
         try:
             return Match(command, typed, typed.words[used:], reader).parsed()
         except NotUnderstood as error:
-            raise self._verb_meant(typed, used, error) or error from None
+            raise self._verb_meant(typed, used, error) or self._unmended(command, typed, error) from None
 
     def command(self, original: str, start: int) -> Command | None:
         """The command that was meant, even if the rest of it is wrong."""
@@ -88,8 +88,18 @@ class Table:
         for length in range(min(len(words), 4), 0, -1):
             command = self._paths.get(tuple(words[:length]))
             if command:
-                return self._alone(command) if len(words) == length else command, length
+                if len(words) == length:
+                    return self._alone(command), length
+                return (self._shown(typed, words) if length == 1 else None) or command, length
         raise self._no_such(typed, words)
+
+    def _shown(self, typed: Typed, words: Sequence[str]) -> Command | None:
+        """For `!alert A-1`, where `alert` itself takes no reference, the command that shows the object."""
+        command = self._paths[words[0],]
+        if len(words) != 2 or any(each.kind is Kind.REF for each in grammar(command)):
+            return None
+        verb = self._verb_of_ref(typed, words[0])
+        return self._paths[words[0], verb] if verb else None
 
     def _alone(self, command: Command) -> Command:
         """For `!alert` alone, where `alert` needs more words, `alert list`: the commonest is the default."""
@@ -130,11 +140,11 @@ class Table:
     def _verbs(self, noun: str) -> list[Named]:
         """What this noun can do, in the order of the declarations."""
         meant = [command for path, command in self._paths.items() if path[0] == noun]
-        verbs = [(each.path, (each.french or (each.path,))[-1]) for each in self.commands if each in meant]
+        verbs = [(each.path, path_of(each, Language.FR)) for each in self.commands if each in meant]
         return [Named(english[1], french[-1]) for english, french in verbs if len(english) > 1]
 
     def _near_verb(self, words: Sequence[str]) -> str | None:
-        return nearest(words[1], [path[1] for path in self._paths if path[0] == words[0] and len(path) > 1])
+        return nearest(words[1], [path[1] for path in self._paths if path[0] == words[0] and len(path) == 2])
 
     def _verb_meant(self, typed: Typed, used: int, error: NotUnderstood) -> NotUnderstood | None:
         """The same error with the verb that its word may have been meant for, `alert wh A-1`."""
@@ -157,12 +167,22 @@ class Table:
         instead = f"{near} {word.text}" if is_ref(word.text) else near
         return refused_at(UnknownVerb(said, instead=instead), word)
 
-    def _verb_of_ref(self, typed: Typed, noun: str) -> str | None:
+    def _unmended(self, command: Command, typed: Typed, error: NotUnderstood) -> NotUnderstood:
+        """A choice beside a reference: `alert all clear A-7` was not meant to raise another one."""
+        wrong = next((each for each in grammar(command) if each.name == error.argument), None)
+        if wrong is not None and wrong.kind is Kind.CHOICE and wrong.required and not wrong.keyword:
+            noun = folded(typed.words[0].text)
+            if self._verb_of_ref(typed, noun, len(typed.words)):
+                error.asks, error.instead, error.example = True, None, f"!help {noun}"
+        return error
+
+    def _verb_of_ref(self, typed: Typed, noun: str, within: int = 3) -> str | None:
         """The verb that shows an object, where a reference stands and no verb: `alert A-1`."""
-        if not any(is_ref(word.text) for word in typed.words[1:3] if not word.quoted):
-            return None
+        words = [word.text for word in typed.words[1:within] if not word.quoted]
         for path, command in self._paths.items():
-            kinds = [each.kind for each in grammar(command)]
-            if path[0] == noun and len(path) == 2 and kinds == [Kind.REF]:
+            only, *more = grammar(command) or (None,)
+            if only is None or more or only.kind is not Kind.REF or path[0] != noun or len(path) != 2:
+                continue
+            if any(is_ref_of(only.letter, word) if only.letter else is_ref(word) for word in words):
                 return path[1]
         return None

@@ -180,6 +180,8 @@ def _from_example(error: BotError, command: Command | None, asked: Asked, table:
         return asked.recent.get(parameter.letter or "")
     if parameter.kind in (Kind.TEXT, Kind.REST):
         return f"{parameter.key}={BLANK}" if parameter.keyword and _is_missing(error) else BLANK
+    if isinstance(error, NotUnderstood) and error.asks:
+        return None
     if isinstance(parameter.default, Enum):
         return word_for(parameter.default, asked.reader.language)
     value = _exemplary(parameter, command, asked.reader.language, table)

@@ -162,8 +162,12 @@ async def cancel_alert(call: Call, alert: AlertRef, reason: Quoted) -> list[Said
 
 @alerts.command(
     "alert clear",
+    "alert all clear",
+    "alert close",
+    "alert end",
+    "alert over",
     role=Role.OFFICER,
-    french=["alerte terminer"],
+    french=["alerte terminer", "alerte fin", "alerte fermer", "alerte lever"],
     names={"alert": "alerte", "remark": "remarque"},
     examples=[
         Example(

@@ -44,6 +44,8 @@ async def who_answered(call: Call, alert: AlertRef) -> list[Said]:
 
 @alerts.command(
     "alert show",
+    "alert status",
+    "alert info",
     role=Role.OBSERVER,
     french=["alerte voir"],
     names={"alert": "alerte"},

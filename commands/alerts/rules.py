@@ -67,6 +67,11 @@ class Answer(Enum):
         """As it is typed."""
         return _ANSWERS[self]
 
+    @property
+    def also(self) -> tuple[str, ...]:
+        """What officers type for it in a hurry: a call for help must not be read as a remark."""
+        return _PLAIN_WORDS.get(self, ())
+
 
 _ANSWERS = {
     Answer.ACK: t("ack"),
@@ -74,6 +79,14 @@ _ANSWERS = {
     Answer.HELP: t("help"),
     Answer.UNABLE: t("unable"),
     Answer.DECLINE: t("decline"),
+}
+
+
+_PLAIN_WORDS = {
+    Answer.ACK: ("ok", "okay", "yes", "roger", "copy", "oui", "reçu", "✅", "✔"),
+    Answer.HELP: ("need help", "needs help", "send help", "sos", "mayday", "besoin d'aide", "🆘"),
+    Answer.UNABLE: ("no", "cannot", "can not", "can't", "cant", "not able", "unavailable", "impossible")
+    + ("negative", "non", "❌"),
 }
 
 
