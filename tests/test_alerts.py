@@ -50,17 +50,18 @@ async def test_an_alert_can_be_raised_from_a_direct_room_but_only_to_somewhere(s
     direct = scene.story.direct_room(scene.anna)
     refused = await scene.anna.says(direct, CLOSED)
     assert "say where the alert is to go" in refused
-    assert refused.endswith('!alert severe "Bridge closed" to=marine')
-    assert "Sent to 1 room: sea." in await scene.anna.says(direct, refused.split("\n")[-1])
+    assert "Tags: marine (1 room), ops (2 rooms)." in refused
+    assert refused.endswith('!alert severe "Bridge closed" to=…')
+    assert "Sent to 1 room: sea." in await scene.anna.says(direct, f"{CLOSED} to=marine")
 
 
 @pytest.mark.parametrize(
     ("typed", "mended"),
     [
-        ('tandem: alert severe "Bridge closed"', '!alert severe "Bridge closed" to=marine'),
-        ("!alert severe\nBridge closed", "!alert severe to=marine Bridge closed"),
-        ("!alert severe Bridge closed", "!alert severe Bridge closed to=marine"),
-        ('!alert severe "Gas leak" to=nowhere', '!alert severe "Gas leak" to=marine'),
+        ('tandem: alert severe "Bridge closed"', '!alert severe "Bridge closed" to=…'),
+        ("!alert severe\nBridge closed", "!alert severe to=… Bridge closed"),
+        ("!alert severe Bridge closed", "!alert severe Bridge closed to=…"),
+        ('!alert severe "Gas leak" to=nowhere', '!alert severe "Gas leak" to=…'),
     ],
 )
 async def test_what_is_missing_is_added_to_the_line_as_it_was_typed(
@@ -69,7 +70,7 @@ async def test_what_is_missing_is_added_to_the_line_as_it_was_typed(
     direct = scene.story.direct_room(scene.anna)
     refused = await scene.anna.says(direct, typed)
     assert refused.endswith(f"Nothing was changed. Try:\n{mended}")
-    assert "Sent to 1 room: sea." in await scene.anna.says(direct, mended)
+    assert "Sent to 1 room: sea." in await scene.anna.says(direct, mended.replace("…", "marine"))
 
 
 async def test_tags_are_found_as_they_were_given(scene: Scene) -> None:
@@ -110,11 +111,11 @@ async def test_in_a_room_with_nobody_else_the_card_says_that_nobody_is_asked(sce
         ('!alert severe ""', "headline is empty", '!alert severe "…"'),
         (f'!alert severe "{"ice " * 41}"', "The headline has 163 characters", "ice ice"),
         (f"{CLOSED} to=opz", "No room has the tag opz", f"{CLOSED} to=ops"),
-        (f"{CLOSED} to=nowhere", "Tags: marine (1 room), ops (2 rooms).", f"{CLOSED} to=marine"),
-        (f"{CLOSED} to=ops,nowhere", "No room has the tag nowhere", f"{CLOSED} to=ops,marine"),
+        (f"{CLOSED} to=nowhere", "Tags: marine (1 room), ops (2 rooms).", f"{CLOSED} to=…"),
+        (f"{CLOSED} to=ops,nowhere", "No room has the tag nowhere", f"{CLOSED} to=ops,…"),
         (f"{CLOSED} in=30s", "A deadline is 1 min to 24 h away", f"{CLOSED} in=10m"),
         (f"{CLOSED} in=25h", "A deadline is 1 min to 24 h away", f"{CLOSED} in=10m"),
-        (f"{CLOSED} in=-5m", "in is a length of time", f"{CLOSED} in=2m"),
+        (f"{CLOSED} in=-5m", "-5m is not a time", f"{CLOSED} in=10m"),
         (f"{CLOSED} ack=all", "ack is one of none, any, each", f"{CLOSED} ack="),
     ],
 )
@@ -126,7 +127,9 @@ async def test_bad_input_is_answered_with_what_to_type_and_changes_nothing(
     assert "Nothing was changed" in answer
     assert instead in answer.split("\n")[-1]
     assert await scene.anna.says(scene.ops, "!alert") == "No alert is active here."
-    corrected = await scene.anna.says(scene.ops, answer.split("\n")[-1])
+    corrected = await scene.anna.says(
+        scene.ops, answer.split("\n")[-1].replace("=…", "=ops").replace(",…", "")
+    )
     assert "A-1 SEVERE" in corrected
 
 
@@ -189,9 +192,29 @@ async def test_a_reply_supplies_the_number_and_one_open_alert_needs_none(scene: 
     assert "A-1: your answer" in await scene.cho.replies(scene.ops, card, "!ack")
     refused = await scene.opal.says(scene.ops, "!ack")
     assert "2 alerts are active here" in refused
-    assert refused.endswith("!ack A-2")
+    assert "• A-2 MINOR: Ice on the ramp\n• A-1 SEVERE: Bridge closed\nNothing" in refused
+    assert refused.endswith("!alert list")
     await scene.anna.says(scene.ops, "!alert clear A-2")
     assert "A-1: your answer" in await scene.opal.says(scene.ops, "!ack")
+
+
+async def test_of_many_open_alerts_five_are_shown(scene: Scene) -> None:
+    for number in range(7):
+        await scene.raised(f'!alert minor "Ice on ramp {number}" ack=none')
+    refused = await scene.opal.says(scene.ops, "!ack")
+    assert "7 alerts are active here" in refused
+    assert refused.count("•") == 5
+
+
+async def test_the_author_hears_that_all_have_answered_and_that_nobody_can(scene: Scene) -> None:
+    await scene.raised()
+    await scene.cho.says(scene.ops, "!ack A-1")
+    await scene.opal.says(scene.ops, "!ack A-1")
+    assert "A-1 is answered by 2 agencies, nobody is silent: Bridge closed" in scene.story.said(scene.ops)
+    await scene.raised('!alert severe "Ferry lost"')
+    await scene.cho.says(scene.ops, "!ack A-2 unable")
+    await scene.opal.says(scene.ops, "!ack A-2 unable")
+    assert "A-2: 2 answered, of which 2 unable: Ferry lost" in "\n".join(scene.story.said(scene.ops))
 
 
 async def test_an_answer_can_be_changed_and_the_earlier_one_stays_on_record(scene: Scene) -> None:
@@ -217,7 +240,7 @@ async def test_the_author_hears_of_a_need_and_of_the_last_answer(scene: Scene) -
     told = next(each for each in scene.story.said(scene.ops) if each.startswith("A-1: OPP"))
     assert told.split("\n") == [
         "A-1: OPP ✔ needs HELP · Opal: two boats",
-        "A-1 is answered by 2 agencies, nobody is silent: Bridge closed",
+        "A-1: 2 answered, of which 1 needs HELP: Bridge closed",
     ]
     assert told.rings
     assert told.mentions == (scene.anna.user_id,)

@@ -44,3 +44,23 @@ async def test_a_wrong_severity_is_refused_with_the_french_words(story: Story) -
     room = await story.room("fleuve", [], [luc], language="fr")
     said = await luc.says(room, '!alerte rouge "Pont fermé"')
     assert "mineure, modérée, grave, extrême" in said
+
+
+async def test_who_chose_another_language_than_the_room_is_answered_in_it_too(story: Story) -> None:
+    luc = await story.member("luc", Role.LIAISON, language="fr")
+    room = await story.room("river", [], [luc, await story.member("cho", agency="CBP")])
+    await luc.says(room, '!alerte grave "Pont fermé"')
+    done = "A-1 : c'est fait, et ses salons sont avisés."
+    assert await luc.says(room, '!alerte modifier A-1 "Pont fermé aux camions"') == done
+    assert await luc.says(room, "!alerte fin A-1") == done
+    assert "A-1 ALL CLEAR" in story.said(room)[-2]
+
+
+async def test_who_asks_in_french_is_told_how_to_be_answered_in_french(story: Story) -> None:
+    luc = await story.member("luc", Role.LIAISON)
+    room = await story.room("river", [], [luc, await story.member("cho", agency="CBP")])
+    shown = (await luc.says(room, "!aide")).split("\n")
+    assert shown[1] == "En français : !langue fr"
+    assert "En français" not in await luc.says(room, "!help")
+    assert "je vous parle en français" in await luc.says(room, "!langue fr")
+    assert "En français" not in await luc.says(room, "!aide")

@@ -291,3 +291,17 @@ async def test_extreme_overtakes_what_is_queued(scene: Scene) -> None:
     async with scene.story.database.transaction() as tx:
         (minor,) = await tx.outbox.cards("A-2")
     assert extreme.priority > minor.priority
+
+
+@pytest.mark.parametrize(
+    ("typed", "due"),
+    [
+        ("in=5m", "12:05 EST (17:05Z)"),
+        ("in=14:30", "14:30 EST (19:30Z)"),
+        ("in=tomorrow 0900", "Wed 4 Nov 09:00 EST (14:00Z)"),
+        ("dans=1930Z", "14:30 EST (19:30Z)"),
+    ],
+)
+async def test_a_deadline_is_a_length_of_time_or_a_moment(scene: Scene, typed: str, due: str) -> None:
+    await scene.raised(f"{CLOSED} {typed}")
+    assert f"Answer by {due}: !ack A-1" in scene.card(scene.ops)

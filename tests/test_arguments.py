@@ -108,9 +108,9 @@ def test_a_moment_is_read_in_the_speakers_zone(typed: str, utc: str) -> None:
     [
         ("14:30 CST", "14:30 CT"),
         ("14:30 ist", "14:30 Asia/Kolkata"),
-        ("03/04/2026 14:00", "3 Apr 2026 14:00"),
+        ("13/04/2026 14:00", "13 Apr 2026 14:00"),
         ("3/25 14:00", "25 Mar 14:00"),
-        ("03.04.2026 14:00", "3 Apr 2026 14:00"),
+        ("04.04.2026 14:00", "4 Apr 2026 14:00"),
         ("tomorrow 9", "tomorrow 09:00"),
         ("fri", "fri 09:00"),
         ("tomorrow midnight", "tomorrow 23:59"),
@@ -123,6 +123,14 @@ def test_what_could_be_misread_is_refused_with_a_reading_that_cannot(typed: str,
         read_moment(typed, NOW, TORONTO)
     assert refused.value.instead == instead
     assert read_moment(instead, NOW, TORONTO) is not None
+
+
+@pytest.mark.parametrize("typed", ["03/04/2026 14:00", "03.04.2026", "3/4 14:00"])
+def test_of_two_readings_of_a_date_none_is_proposed(typed: str) -> None:
+    with pytest.raises(NotUnderstood) as refused:
+        read_moment(typed, NOW, TORONTO)
+    assert refused.value.asks
+    assert refused.value.instead is None
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 from bot.kernel.errors import NotUnderstood
 from bot.kernel.language import Language, Named, Text, french_of, t
 from bot.kernel.moments import MAX_WORDS, read_moment, read_span
-from bot.kernel.vocabulary import Prefix, Quoted, Ref, Rest, Until, UserId
+from bot.kernel.vocabulary import Prefix, Quoted, Ref, Rest, Until, UserId, Wait
 from bot.kernel.words import folded, nearest
 
 
@@ -27,6 +27,7 @@ class Kind(Enum):
     SPAN = "span"
     MOMENT = "moment"
     END = "end"
+    WAIT = "wait"
     REF = "reference"
     USER = "person"
     NUMBER = "number"
@@ -40,6 +41,7 @@ _KINDS: dict[Any, Kind] = {
     timedelta: Kind.SPAN,
     datetime: Kind.MOMENT,
     Until: Kind.END,
+    Wait: Kind.WAIT,
     Ref: Kind.REF,
     UserId: Kind.USER,
     int: Kind.NUMBER,
@@ -47,7 +49,8 @@ _KINDS: dict[Any, Kind] = {
 }
 MINUTES_A_DAY = 24 * 60  # a bare number above it was hardly meant as minutes
 # Values that officers write in several words without quotes.
-LONGEST = {Kind.MOMENT: MAX_WORDS, Kind.END: MAX_WORDS, Kind.SPAN: 4, Kind.USER: 3, Kind.CHOICE: 3}
+TIMES = (Kind.MOMENT, Kind.END, Kind.WAIT)
+LONGEST = {**dict.fromkeys(TIMES, MAX_WORDS), Kind.SPAN: 4, Kind.USER: 3, Kind.CHOICE: 3}
 
 
 @dataclass(frozen=True)
@@ -256,9 +259,13 @@ def _read_span(parameter: Parameter, word: str, reader: Reader) -> timedelta:
         example="90m, 2h, 1d",
         word=word,
     )
+    raise NotUnderstood(said, argument=parameter.name, instead=in_minutes(word))
+
+
+def in_minutes(word: str) -> str | None:
+    """`90m` for a bare 90; None if it was hardly meant as minutes."""
     minutes = int(word) if re.fullmatch(r"\s*\d{1,4}\s*", word) else 0
-    meant = f"{minutes}m" if 0 < minutes <= MINUTES_A_DAY else None
-    raise NotUnderstood(said, argument=parameter.name, instead=meant)
+    return f"{minutes}m" if 0 < minutes <= MINUTES_A_DAY else None
 
 
 def _read_moment(parameter: Parameter, word: str, reader: Reader) -> datetime:
@@ -350,6 +357,7 @@ _READ: dict[Kind, Callable[[Parameter, str, Reader], Any]] = {
     Kind.SPAN: _read_span,
     Kind.MOMENT: _read_moment,
     Kind.END: _read_end,
+    Kind.WAIT: _read_end,
     Kind.REF: _read_ref,
     Kind.USER: _read_user,
     Kind.NUMBER: _read_number,
@@ -380,6 +388,7 @@ def usage(parameter: Parameter, language: Language) -> str:
 
 _SAMPLE = {
     Kind.SPAN: "10m",
+    Kind.WAIT: "10m",
     Kind.MOMENT: "14:30",
     Kind.END: "90d",
     Kind.USER: "@name",

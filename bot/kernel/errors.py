@@ -7,6 +7,8 @@ BotError
 '- Conflict        the thing is not in a state for this, or another was faster
 """
 
+from collections.abc import Sequence
+
 from bot.kernel.language import Text
 
 
@@ -14,8 +16,9 @@ class BotError(Exception):
     """Something wrong with a command.
 
     `said` is the first thing wrong; `argument` the name of the parameter it is about, for the caret;
-    `allowed` what would be right; `instead` the text to put in the argument's place and `example` a whole
-    command, either of which makes the correction that is ready to copy; `code` is for the audit record.
+    `allowed` what would be right, and `choices` its list; `instead` the text to put in the argument's
+    place and `example` a whole command, either of which makes the correction that is ready to copy;
+    `code` is for the audit record.
     """
 
     code = "error"
@@ -26,6 +29,7 @@ class BotError(Exception):
         *,
         argument: str | None = None,
         allowed: Text | None = None,
+        choices: Sequence[Text] = (),
         instead: str | None = None,
         example: str | None = None,
     ) -> None:
@@ -33,6 +37,7 @@ class BotError(Exception):
         self.said = said
         self.argument = argument
         self.allowed = allowed
+        self.choices = choices
         self.instead = instead
         self.example = example
 

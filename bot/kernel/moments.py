@@ -331,11 +331,17 @@ def _named(word: str) -> tzinfo | None:
 def _either_order(found: re.Match[str]) -> NotUnderstood:
     first, second = int(found[1]), int(found[2])
     year = found[3] or ""
-    said = t("The order of day and month differs across the border; write 2026-04-03 or 3 Apr")
+    error = NotUnderstood(
+        t("The order of day and month differs across the border; write 2026-04-03 or 3 Apr")
+    )
     months = [names[0].capitalize() for names in _MONTHS]
     day, month = (first, second) if second <= 12 else (second, first)
     if not 1 <= month <= 12:
-        return NotUnderstood(said)
+        return error
+    if first <= 12 and second <= 12 and first != second:
+        error.asks = True
+        return error
     rest = found.string[found.end() :].strip() or "09:00"
     full = f" 20{year[-2:]}" if year else ""
-    return NotUnderstood(said, instead=f"{day} {months[month - 1]}{full} {rest}")
+    error.instead = f"{day} {months[month - 1]}{full} {rest}"
+    return error

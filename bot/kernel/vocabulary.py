@@ -62,6 +62,7 @@ Rest = NewType("Rest", str)  # the remaining text, last parameter only
 Ref = NewType("Ref", str)  # a reference such as A-142, or the object of the card that was replied to
 UserId = NewType("UserId", str)  # @name:server; a bare @name is completed from the members
 Until = NewType("Until", str)  # an end as typed: a length of time, a moment or a day
+Wait = NewType("Wait", str)  # until when to wait, as typed: a length of time or a moment
 Span = timedelta  # 90m, 2h, 1d
 Moment = datetime  # tomorrow 14:00, 1430Z, +90m: an aware instant
 
@@ -216,8 +217,9 @@ class Command:
     """A command as declared: its handler's signature is its grammar, its docstring its help.
 
     `path` is noun and verb (`("alert", "who")`) or a noun alone; `french` the same in French, the first one
-    is shown; `aliases` other spellings; `names` the French names of parameters. `role` None: every enrolled member. `anywhere`: also in a room that is not
-    served. `preview` shows what would happen and makes the command wait for a confirmation code.
+    is shown; `aliases` other spellings; `names` the French names of parameters. `role` None: every enrolled
+    member. `anywhere`: also in a room that is not served. `preview` shows what would happen and makes the
+    command wait for a confirmation code; if it shows None, it is done at once.
     """
 
     path: tuple[str, ...]
@@ -228,7 +230,7 @@ class Command:
     aliases: tuple[tuple[str, ...], ...] = ()
     names: dict[str, str] = field(default_factory=dict)
     anywhere: bool = False
-    preview: Callable[..., Awaitable[Card]] | None = None
+    preview: Callable[..., Awaitable[Card | None]] | None = None
 
     @property
     def spellings(self) -> tuple[tuple[str, ...], ...]:
@@ -263,7 +265,7 @@ class Capability:
         french: Sequence[str] = (),
         names: dict[str, str] | None = None,
         anywhere: bool = False,
-        preview: Callable[..., Awaitable[Card]] | None = None,
+        preview: Callable[..., Awaitable[Card | None]] | None = None,
     ) -> Callable[[Handler], Handler]:
         """Declare a command: `paths` are its spellings, `alert who`; the first one is shown by help."""
 

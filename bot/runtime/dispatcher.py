@@ -191,20 +191,21 @@ class Dispatcher:
         error = refusal(attempt.parsed.command, attempt.member, attempt.grants, attempt.room)
         if error:
             raise error
-        handler = attempt.parsed.command.handler
-        call = self._call(tx, attempt)
+        handler, preview = attempt.parsed.command.handler, attempt.parsed.command.preview
+        call, values = self._call(tx, attempt), attempt.parsed
         if handler is confirm.confirm:
             await self._confirmed(tx, attempt, call)
         elif handler is pages.show_more:
             await self._next_page(tx, attempt, call)
-        elif attempt.parsed.command.preview and not attempt.confirmed:
-            shown = await attempt.parsed.command.preview(
-                call, *attempt.parsed.positional, **attempt.parsed.named
-            )
+        elif (
+            preview
+            and not attempt.confirmed
+            and (shown := await preview(call, *values.positional, **values.named))
+        ):
             asked = await confirm.ask(call, shown, self._settings.digits(4))
             await self._answer(tx, attempt, asked, reason="awaiting_code")
         else:
-            answer = await handler(call, *attempt.parsed.positional, **attempt.parsed.named)
+            answer = await handler(call, *values.positional, **values.named)
             await self._answer(tx, attempt, answer, reason="confirmed" if attempt.confirmed else None)
 
     def _check_may(self, attempt: Attempt, error: NotUnderstood) -> None:

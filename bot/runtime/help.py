@@ -16,6 +16,7 @@ from bot.runtime.parser import Table, path_of
 
 MORE = ToType(Named("!help NOUN", "!aide NOM"))
 _ANYWAY = frozenset({"help", "more", "yes"})  # each is named where it is of use
+IN_FRENCH = "En français :"  # for whoever reads it among English: not to be translated
 MANY = 3  # above this help shows how commands are typed, and leaves their examples out
 _EXAMPLES = (
     Example("!help", answers="!help"),
@@ -54,7 +55,7 @@ def help_for(table: Callable[[], Table]) -> Capability:
         allowed = [each for each in table().commands if may(each, call.who, call.grants, call.room)]
         if not words:
             title = t("What you may do here; more on each: {command}", command=MORE)
-            return card(title, _nouns(call, allowed))
+            return card(title, _in_french(call), _nouns(call, allowed))
         if folded(words[0]) in ("all", "tout"):
             return card(_usages(call, allowed))
         found = [each for each in table().about(words) if each in allowed]
@@ -63,6 +64,13 @@ def help_for(table: Callable[[], Table]) -> Capability:
         return card(_details(call, table(), found))
 
     return helping
+
+
+def _in_french(call: Call) -> Iterator[Block]:
+    """Who asks in French, and has not said in which language to be answered, is told how to."""
+    asked = "aide" in folded(call.typed)
+    if asked and call.who.language is None and call.voice.language is Language.EN:
+        yield line(IN_FRENCH, " ", Code(f"{call.room.prefix}langue fr"))
 
 
 def _why_none(call: Call, table: Table, words: tuple[str, ...], allowed: list[Command]) -> BotError:

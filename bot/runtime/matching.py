@@ -6,6 +6,7 @@ from typing import Any
 
 from bot.kernel.arguments import (
     LONGEST,
+    TIMES,
     Kind,
     Parameter,
     Reader,
@@ -141,7 +142,7 @@ class Match:
         try:
             read(parameter, self._run_text(run), self.reader)
         except NotUnderstood as error:
-            return error.instead is not None and parameter.kind in (Kind.MOMENT, Kind.END)
+            return (error.instead is not None or error.asks) and parameter.kind in TIMES
         return True
 
     def _unnamed(self, word: Word, grammar_: tuple[Parameter, ...]) -> Word:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import Enum
 
 from bot.kernel.arguments import Kind, Parameter, Reader, word_for
-from bot.kernel.card import Block, Card, Code, Line, Pre, card, line
+from bot.kernel.card import Block, Card, Code, Line, Pre, bullet, card, line
 from bot.kernel.errors import BotError, NotUnderstood
 from bot.kernel.language import Language, Text, t
 from bot.kernel.vocabulary import Command
@@ -50,6 +50,7 @@ def refused(error: BotError, asked: Asked, table: Table) -> Card:
     blocks += [line(understood)] if understood else []
     if error.allowed:
         blocks.append(_sentence(error.allowed))
+    blocks += [bullet(each) for each in error.choices]
     blocks += [line(t("Nothing was changed. Try:")), line(Code(correction(error, asked, table)))]
     return card(blocks)
 

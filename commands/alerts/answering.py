@@ -40,6 +40,7 @@ from storage.alerts import ACTIVE, Alert, Answered
 from storage.transitions import Transition
 
 TICK = "✅"
+MOST_CHOICES = 5  # of several alerts; a telephone shows no more beside the refusal
 _ONCE = timedelta(days=366)  # longer than any alert can be open
 
 
@@ -126,8 +127,8 @@ async def _only_one(call: Call) -> Ref:
         )
     raise NotUnderstood(
         t("{count} alerts are active here: say which one.", count=len(open_ones)),
-        allowed=t("Choose one of: {choices}.", choices=tuple(title(each) for each in open_ones)),
-        example=f"!ack {open_ones[0].ref}",
+        choices=[title(each) for each in open_ones[:MOST_CHOICES]],
+        example="!alert list",
     )
 
 
@@ -178,14 +179,34 @@ async def _news(call: Call | Reaction, before: View, after: View, answered: Answ
 
 
 def _all_answered(view: View) -> Text:
-    count = sum(1 for each in view.board if each.answer is not None and each.agency != view.alert.agency)
+    said = [each.answer.answer for each in view.board if each.answer and each.agency != view.alert.agency]
+    values = {"ref": view.alert.ref, "headline": view.alert.headline}
+    needs = _needs(said)
+    if needs:
+        return tn(
+            "{ref}: {count} answered, of which {needs}: {headline}",
+            "{ref}: {count} answered, of which {needs}: {headline}",
+            len(said),
+            needs=needs,
+            **values,
+        )
     return tn(
         "{ref} is answered: {headline}",
         "{ref} is answered by {count} agencies, nobody is silent: {headline}",
-        count,
-        ref=view.alert.ref,
-        headline=view.alert.headline,
+        len(said),
+        **values,
     )
+
+
+def _needs(said: Sequence[str]) -> tuple[Text, ...]:
+    """Those of the answers that leave something to be done, by kind."""
+    count = {each: said.count(each.value) for each in Answer}
+    kinds = {
+        Answer.UNABLE: tn("{count} unable", "{count} unable", count[Answer.UNABLE]),
+        Answer.DECLINE: tn("{count} declines", "{count} decline", count[Answer.DECLINE]),
+        Answer.HELP: tn("{count} needs HELP", "{count} need HELP", count[Answer.HELP]),
+    }
+    return tuple(words for each, words in kinds.items() if count[each])
 
 
 @alerts.on_reaction("A")

@@ -126,7 +126,10 @@ async def _told(call: Call, view: View, shown: Card, *, ring: bool) -> list[Said
     ]
     lost = lost_rooms(view)
     if call.room.room_id in {room.room_id for room in view.rooms}:
-        return [*posts, *([card(lost)] if lost else [])]
+        # The message is in the language of the room, which may not be hers.
+        alike = call.room.language in (call.voice.language.value, "both")
+        own = [] if alike else [line(t("{ref}: done, and its rooms are told.", ref=view.alert.ref))]
+        return [*posts, *([card(own, lost)] if own or lost else [])]
     if await is_shown_here(call, view.alert):
         return [*posts, Post(card(shown.blocks, lost), about=view.alert.ref)]
     return [*posts, card(t("{ref}: done, and its rooms are told.", ref=view.alert.ref), lost)]

@@ -2,18 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta, tzinfo
 
+from bot.kernel.arguments import in_minutes
 from bot.kernel.card import Strong, card, line
 from bot.kernel.errors import Conflict, NotUnderstood
-from bot.kernel.language import t, tn
-from bot.kernel.vocabulary import Call, Example, Post, Quoted, Role, Said, Span
+from bot.kernel.language import Text, t, tn
+from bot.kernel.moments import read_moment, read_span
+from bot.kernel.vocabulary import Call, Example, Post, Quoted, Role, Said, Wait
 from bot.kernel.words import quoted
 from commands.alerts.acts import agency_of, note, rung_in, speak
 from commands.alerts.capability import alerts
 from commands.alerts.cards import standing_card, title
 from commands.alerts.rules import (
     LONGEST_HEADLINE,
+    LONGEST_PATIENCE,
     PATIENCE,
     RAISED,
     SAME_WITHIN,
@@ -77,16 +80,17 @@ async def raise_alert(
     *,
     to: tuple[str, ...] = (),
     ack: AckPolicy = AckPolicy.EACH_AGENCY,
-    in_: Span | None = None,
+    in_: Wait | None = None,
     for_: str | None = None,
 ) -> list[Said]:
     """Raise an alert. It stays open until every agency in its rooms has answered.
 
     Without `to` it goes to this room; `to=ops` or `to=ops,marine` to every room with that tag. `for=OPP`
-    speaks for an agency that is not your own, if you have the role for it.
+    speaks for an agency that is not your own, if you have the role for it. `in=10m` or `in=14:30` is the
+    time to answer in; `ack=any` asks for one answer in all, `ack=none` for none.
     """
     said = checked_headline(headline)
-    patience = checked_patience(in_, severity)
+    patience = wait_of(in_, severity, call.now, call.voice.zone)
     agency = agency_of(call, Role.LIAISON, for_)
     rooms = await targets(call, to, agency)
     await _check_not_said(call, said, agency, rooms)
@@ -109,21 +113,39 @@ def checked_headline(headline: str) -> str:
     return said
 
 
-def checked_patience(span: timedelta | None, severity: Severity) -> timedelta:
+def wait_of(typed: str | None, severity: Severity, now: datetime, zone: tzinfo) -> timedelta:
     """The time to the first deadline; NotUnderstood if it is not between one minute and 24 hours."""
-    if span is None:
+    if typed is None:
         return PATIENCE[severity]
-    if is_patience(span):
-        return span
-    minutes = int(PATIENCE[severity].total_seconds() // 60)
+    usual = f"{int(PATIENCE[severity].total_seconds() // 60)}m"
+    try:
+        wait = _wait(typed, now, zone)
+    except NotUnderstood as error:
+        error.argument, error.instead = "in_", usual
+        raise
+    if wait is not None and is_patience(wait):
+        return wait
     raise NotUnderstood(
-        t("Nobody can answer within {span}.", span=span)
-        if span < PATIENCE[severity]
-        else t("{span} is too long to wait for an answer.", span=span),
+        t("{typed} is not a time.", typed=typed) if wait is None else _unfit(wait, now),
         argument="in_",
         allowed=t("A deadline is 1 min to 24 h away."),
-        instead=f"{minutes}m",
+        instead=(in_minutes(typed) if wait is None else None) or usual,
     )
+
+
+def _wait(typed: str, now: datetime, zone: tzinfo) -> timedelta | None:
+    """From `10m` or `14:30`; None if it is neither."""
+    length = read_span(typed)
+    by = read_moment(typed, now, zone) if length is None else None
+    return by - now if by else length
+
+
+def _unfit(wait: timedelta, now: datetime) -> Text:
+    if wait < timedelta(0):
+        return t("{end} is in the past.", end=now + wait)
+    if wait < LONGEST_PATIENCE:
+        return t("Nobody can answer within {span}.", span=wait)
+    return t("{span} is too long to wait for an answer.", span=wait)
 
 
 async def _check_not_said(call: Call, headline: str, agency: str, rooms: Sequence[Room]) -> None:

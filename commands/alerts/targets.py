@@ -8,6 +8,8 @@ from bot.kernel.vocabulary import Call, Role, agencies_with
 from bot.kernel.words import folded, nearest
 from storage.rooms import Room
 
+OPEN = "…"  # stands for a tag that only the officer can say
+
 
 async def targets(call: Call, to: Sequence[str], agency: str) -> list[Room]:
     """This room, or those with the tags; BotError if there are none, or her role is not for each of them."""
@@ -24,7 +26,7 @@ async def targets(call: Call, to: Sequence[str], agency: str) -> list[Room]:
         t("Nobody but us two is in this room: say where the alert is to go."),
         argument="to",
         allowed=_known_tags(counts),
-        instead=f"to={min(counts)}" if counts else None,
+        instead=f"to={OPEN}" if counts else None,
         example=None if counts else "!room list",
     )
 
@@ -53,12 +55,12 @@ def _known_tags(counts: Mapping[str, int]) -> Text:
 
 
 def _check_known(tags: Sequence[str], counts: Mapping[str, int]) -> None:
-    """NotFound for a tag that no room has; what is proposed keeps the others, and the headline."""
+    """NotFound for a tag that no room has; what is proposed keeps the others, and invents none."""
     unknown = next((tag for tag in tags if tag not in counts), None)
     if unknown is None:
         return
     known = sorted(counts)
-    meant = [tag if tag in counts else nearest(tag, known) or known[0] for tag in tags] if known else []
+    meant = [tag if tag in counts else nearest(tag, known) or OPEN for tag in tags] if known else []
     raise NotFound(
         t("No room has the tag {tag}.", tag=unknown),
         argument="to",

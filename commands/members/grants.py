@@ -39,7 +39,8 @@ def end_of(typed: str, now: datetime, zone: tzinfo) -> datetime:
     try:
         end = _instant(typed, now, zone)
     except NotUnderstood as error:  # a date that could be another one
-        error.argument, error.instead = "until", error.instead or "90d"
+        works = error.instead and _is_an_end(error.instead, now, zone)
+        error.argument, error.instead = "until", None if error.asks else error.instead if works else "90d"
         raise
     if end is not None and now < end <= now + LONGEST:
         return end
@@ -48,6 +49,11 @@ def end_of(typed: str, now: datetime, zone: tzinfo) -> datetime:
         said = t("{end} is in the past.", end=end) if end <= now else t("{typed} is too long.", typed=typed)
     allowed = t("A day is written 2027-01-01, a length of time 90d")
     raise NotUnderstood(said, argument="until", allowed=allowed, instead="90d")
+
+
+def _is_an_end(typed: str, now: datetime, zone: tzinfo) -> bool:
+    end = _instant(typed, now, zone)
+    return end is not None and now < end <= now + LONGEST
 
 
 def _instant(typed: str, now: datetime, zone: tzinfo) -> datetime | None:
@@ -196,9 +202,23 @@ async def _served(call: Call, name: str) -> Room:
     )
 
 
+async def preview_revoke(
+    call: Call, user: UserId, role: str, *, agency: str | None = None, room: str | None = None
+) -> Card | None:
+    """What one takes from oneself, which nobody else may be there to give back; None for others' roles."""
+    if user != call.who.user_id:
+        return None
+    held = await call.tx.members.grants(user, call.now)
+    ending = await _ending(call, call.who, held, role, agency, room)
+    await _keep_an_admin(call, ending)
+    gone = roles_of(call.who, ending, await room_names(call))
+    return card(t("You take from yourself: {roles}. Only another admin can give it back.", roles=gone))
+
+
 @members.command(
     "revoke",
     role=Role.ADMIN,
+    preview=preview_revoke,
     french=["révoquer"],
     names=NAMES,
     examples=[
