@@ -14,6 +14,7 @@ from bot.alone import alone_in, kept_secret, make_private
 from bot.config import FIRST_SIGHT, Settings
 from bot.demo.homeserver import EmbeddedHomeserver
 from bot.kernel import clock
+from bot.kernel.cancellation import heed
 from bot.kernel.errors import DeliveryRefused
 from bot.kernel.health import Health
 from bot.matrix.account import Account
@@ -174,6 +175,7 @@ async def _keep_going(name: str, loop: Callable[[], Awaitable[None]]) -> None:
         except MatrixError:
             raise
         except Exception as error:  # the rim: a full disk or a lost database passes
+            heed()
             log.error("loop.failed", loop=name, **described(error))
         await asyncio.sleep(pause * clock.jitter(0.5, 1.0))
         pause = min(pause * 2, LONGEST_PAUSE_SECONDS)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 
 from bot.kernel import clock
+from bot.kernel.cancellation import heed
 from bot.matrix.api import Homeserver
 from bot.matrix.devices import Devices
 from bot.matrix.errors import MatrixError, Rejected, SignedOut, Unreachable
@@ -88,6 +89,7 @@ class Sync:
                 log.error(
                     "sync.failed error=%s", type(error).__name__, exc_info=log.isEnabledFor(logging.DEBUG)
                 )
+            heed()
             self.state, failures = "unreachable", failures + 1
             pause = asked if asked is not None else 0.5 * 2 ** min(failures, 8)
             await asyncio.sleep(min(pause, LONGEST_PAUSE) * clock.jitter(0.8, 1.3))

@@ -5,12 +5,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from bot.kernel.cancellation import counted, heed
+
 A = TypeVar("A")
 
 
 @asynccontextmanager
 async def together() -> AsyncIterator[asyncio.TaskGroup]:
     """A task group whose first error comes out as itself; what else is under way is then cancelled."""
+    before = counted()
     try:
         async with asyncio.TaskGroup() as group:
             yield group
@@ -18,6 +21,7 @@ async def together() -> AsyncIterator[asyncio.TaskGroup]:
         first: BaseException = errors
     else:
         return
+    heed(before)
     while isinstance(first, BaseExceptionGroup):
         first = first.exceptions[0]
     raise first
