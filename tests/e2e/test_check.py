@@ -11,7 +11,7 @@ from bot.demo.homeserver import EmbeddedHomeserver
 from bot.matrix.login import TOKEN
 from tests.e2e.bot_process import BotProcess
 
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 
 
 async def checked(bot: BotProcess) -> dict[str, dict[str, Any]]:
