@@ -20,6 +20,7 @@ confirmations = Table(
     Column("code", LargeBinary, nullable=False),
     Column("tries", Integer, nullable=False),
     Column("expires_at", Instant, nullable=False),
+    Column("shown", LargeBinary),
 )
 
 
@@ -27,8 +28,8 @@ confirmations = Table(
 class Pending:
     """A command that waits; one per person and room, a newer one takes its place.
 
-    `typed` is the command's text, `reply` the reference it got by replying to a card; `code` is a keyed
-    digest; `tries` how many wrong codes there were.
+    `typed` is the command's text, `reply` the reference it got by replying to a card; `code` and `shown`,
+    what the person was shown, are keyed digests; `tries` is how many wrong codes there were.
     """
 
     user_id: str
@@ -39,6 +40,7 @@ class Pending:
     code: bytes
     tries: int
     expires_at: datetime
+    shown: bytes | None
 
 
 _PENDING = [confirmations.c[name] for name in Pending.__dataclass_fields__]
@@ -51,9 +53,9 @@ class Confirmations:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    def digest(self, code: str) -> bytes:
-        """What is kept of a code; of no use without the database's keys."""
-        return keyring_of(self._connection.dialect).blind(code, "confirmations.code")
+    def digest(self, said: str) -> bytes:
+        """What is kept of a code, or of what was shown; of no use without the database's keys."""
+        return keyring_of(self._connection.dialect).blind(said, "confirmations.code")
 
     async def put(self, pending: Pending) -> None:
         """Let a command wait, in place of what this person left waiting in this room."""

@@ -52,7 +52,6 @@ class Repins:
 
     async def take(self, repin: Repin) -> bool:
         """End the waiting; False if somebody else was faster."""
-        statement = delete(repins).where(
-            repins.c.user_id == repin.user_id, repins.c.compared_by == repin.compared_by
-        )
+        same = [repins.c[name] == getattr(repin, name) for name in ("user_id", "master_key", "compared_by")]
+        statement = delete(repins).where(*same)
         return bool((await self._connection.execute(statement)).rowcount)

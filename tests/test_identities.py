@@ -103,6 +103,53 @@ async def test_another_identity_than_the_one_compared_begins_anew(reset: Reset) 
     assert await reset.pinned() == OLD
 
 
+async def test_a_code_counts_only_for_the_identity_that_was_shown(reset: Reset) -> None:
+    for officer in (reset.ada, reset.bea):
+        await officer.says(reset.room, "!member verify @roy")
+        await reset.shows("B" * 43)  # the homeserver exchanges it once it was compared
+        answer = await officer.says(reset.room, f"!yes {CODE}")
+        assert answer.startswith("This has changed since I showed it to you. Look again:")
+        assert f"Shown now: {grouped('B' * 43)}" in answer
+        await reset.shows(NEW)
+    async with reset.story.database.transaction() as tx:
+        assert await tx.repins.find(ROY) is None
+    assert await reset.pinned() == OLD
+
+
+async def test_what_was_shown_anew_can_be_confirmed(reset: Reset) -> None:
+    await reset.ada.says(reset.room, "!member verify @roy")
+    await reset.shows("B" * 43)
+    await reset.ada.says(reset.room, f"!yes {CODE}")
+    assert (await reset.ada.says(reset.room, f"!yes {CODE}")).startswith("Noted.")
+
+
+async def test_supervisors_confirm_what_an_admin_has_compared_and_nothing_else(reset: Reset) -> None:
+    assert "No other person has compared" in await reset.sam.says(reset.room, "!member confirm @roy")
+    sue = await reset.story.member("sue", Role.SUPERVISOR)
+    assert "No other person has compared" in await sue.says(reset.room, "!member confirm @roy")
+    both = await reset.story.member("kim", Role.ADMIN, Role.SUPERVISOR)
+    await reset.confirms(both, "!member verify @roy")
+    answer = await both.says(reset.room, "!member confirm @roy")
+    assert "No other person has compared" in answer
+    assert answer.endswith(f"!member verify {ROY}")
+    assert await reset.pinned() == OLD
+
+
+async def test_the_word_of_somebody_suspended_meanwhile_does_not_count(reset: Reset) -> None:
+    await reset.confirms(reset.ada, "!member verify @roy")
+    await reset.bea.says(reset.room, '!member suspend @ada "telephone stolen"')
+    assert (await reset.confirms(reset.bea, "!member verify @roy")).startswith("Noted.")
+    assert await reset.pinned() == OLD
+
+
+async def test_removing_and_enrolling_anew_does_not_replace_a_pin(reset: Reset) -> None:
+    await reset.confirms(reset.ada, '!member remove @roy "new telephone"')
+    answer = await reset.ada.says(reset.room, f'!member add {ROY} CBP fingerprint="{SAMPLE}"')
+    assert "two people compare a new one" in answer
+    await reset.ada.says(reset.room, f"!member add {ROY} CBP")
+    assert await reset.pinned() == OLD
+
+
 async def test_a_comparison_waits_for_a_day(reset: Reset) -> None:
     await reset.confirms(reset.ada, "!member verify @roy")
     await reset.story.pass_time(hours=24)

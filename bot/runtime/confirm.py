@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from bot.kernel.card import Card, card, line
+from bot.kernel.card import Card, card, line, render
 from bot.kernel.errors import BotError, Conflict, NotAllowed, NotFound
 from bot.kernel.language import ToType, t
 from bot.kernel.vocabulary import Answer, Call, Capability, Example
@@ -29,7 +29,7 @@ async def confirm(call: Call, code: str) -> Answer:
 
 
 async def ask(call: Call, shown: Card, code: str) -> Card:
-    """Let the call wait for its code, and show what it would do."""
+    """Let the call wait for its code, which counts for what is shown now and for nothing else."""
     store = call.tx.confirmations
     await store.put(
         Pending(
@@ -41,10 +41,16 @@ async def ask(call: Call, shown: Card, code: str) -> Card:
             store.digest(code),
             0,
             call.now + VALID,
+            seen(call, shown),
         )
     )
     question = t("Nothing is done yet. To do it, type this within {valid}, on this device:", valid=VALID)
     return card(shown.blocks, line(question), line(ToType(f"!yes {code}")))
+
+
+def seen(call: Call, shown: Card) -> bytes:
+    """What is kept of what the caller was shown."""
+    return call.tx.confirmations.digest("\n".join(page.body for page in render(shown, call.voice)))
 
 
 async def redeem(call: Call, code: str) -> Pending | BotError:

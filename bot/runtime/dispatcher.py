@@ -10,7 +10,7 @@ import structlog
 
 from bot.kernel import clock
 from bot.kernel.arguments import Kind, Reader, is_ref, letter_of
-from bot.kernel.card import card
+from bot.kernel.card import Card, Strong, card, line
 from bot.kernel.errors import BotError, NotUnderstood
 from bot.kernel.health import Health
 from bot.kernel.language import ToType, Voice, t
@@ -73,6 +73,7 @@ class Attempt:
     parsed: Parsed | None = None
     reply: Ref | None = None
     confirmed: bool = False
+    shown: bytes | None = None  # what it was confirmed for
 
     @property
     def voice(self) -> Voice:
@@ -191,22 +192,32 @@ class Dispatcher:
         error = refusal(attempt.parsed.command, attempt.member, attempt.grants, attempt.room)
         if error:
             raise error
-        handler, preview = attempt.parsed.command.handler, attempt.parsed.command.preview
-        call, values = self._call(tx, attempt), attempt.parsed
+        handler, values = attempt.parsed.command.handler, attempt.parsed
+        call = self._call(tx, attempt)
         if handler is confirm.confirm:
             await self._confirmed(tx, attempt, call)
         elif handler is pages.show_more:
             await self._next_page(tx, attempt, call)
-        elif (
-            preview
-            and not attempt.confirmed
-            and (shown := await preview(call, *values.positional, **values.named))
-        ):
-            asked = await confirm.ask(call, shown, self._settings.digits(4))
+        elif (asked := await self._asks(attempt, values, call)) is not None:
             await self._answer(tx, attempt, asked, reason="awaiting_code")
         else:
             answer = await handler(call, *values.positional, **values.named)
             await self._answer(tx, attempt, answer, reason="confirmed" if attempt.confirmed else None)
+
+    async def _asks(self, attempt: Attempt, parsed: Parsed, call: Call) -> Card | None:
+        """What is shown before the command is run; None if it is run now.
+
+        A code counts for what its owner saw: where that has changed meanwhile, she sees it anew.
+        """
+        preview = parsed.command.preview
+        shown = await preview(call, *parsed.positional, **parsed.named) if preview else None
+        if shown is None or (attempt.confirmed and confirm.seen(call, shown) == attempt.shown):
+            return None
+        asked = await confirm.ask(call, shown, self._settings.digits(4))
+        if not attempt.confirmed:
+            return asked
+        changed = line(Strong(t("This has changed since I showed it to you. Look again:")))
+        return card(changed, asked.blocks)
 
     def _check_may(self, attempt: Attempt, error: NotUnderstood) -> None:
         """Nobody is taught how to type what she may not do; a wrong verb may have been meant for another."""
@@ -247,7 +258,7 @@ class Dispatcher:
         people = await self._people(tx, redeemed.typed, start)
         reader = replace(attempt.reader, reply=reply, members=people)
         attempt.typed, attempt.start, attempt.reply, attempt.reader = redeemed.typed, start, reply, reader
-        attempt.confirmed = True
+        attempt.confirmed, attempt.shown = True, redeemed.shown
         await self._command(tx, attempt)
 
     async def _next_page(self, tx: Transaction, attempt: Attempt, call: Call) -> None:

@@ -68,6 +68,13 @@ async def enrol_member(
     home = await known_agency(call, agency)
     before = await _refuse_enrolled(call, user)
     key, how = await _identity(call, user, fingerprint)
+    if fingerprint is not None and before is not None and before.master_key not in (None, key):
+        raise Conflict(
+            t("{user} had another identity before: two people compare a new one.", user=user),
+            argument="fingerprint",
+            allowed=t("Enrol them without it first, then:"),
+            example=f"!member verify {user}",
+        )
     member = Member(
         user_id=user,
         agency=home.code,
@@ -105,7 +112,7 @@ async def _refuse_enrolled(call: Call, user: str) -> Member | None:
 
 
 def _with_old_pin(member: Member, before: Member | None) -> Member:
-    """Who comes back is held to the identity she had: only a fingerprint changes a pin."""
+    """Who comes back is held to the identity she had: two people replace a pin, never one."""
     if before is None or before.master_key is None:
         return member
     pin = {name: getattr(before, name) for name in ("master_key", "pinned_how", "pinned_at")}

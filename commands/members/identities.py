@@ -9,7 +9,7 @@ from bot.kernel.vocabulary import Call, Example, Post, Role, UserId
 from bot.kernel.words import grouped
 from commands.members.capability import PERSON, enrolled, members, record, refuse_oneself
 from commands.members.rules import named, why_not_counted
-from storage.members import COMPARED, Member
+from storage.members import ACTIVE, COMPARED, Member
 from storage.repins import Repin
 
 COMPARED_FOR = timedelta(hours=24)  # how long a comparison waits for the second person
@@ -40,6 +40,12 @@ async def list_devices(call: Call, user: UserId) -> Card:
             bullet(Code(device.device_id), *([f" {device.name}"] if device.name else []), " · ", verdict)
         )
     return card(line(Strong(t("Devices of {who}", who=named(member)))), lines)
+
+
+async def preview_confirmation(call: Call, user: UserId) -> Card:
+    """Both identities, once an admin has compared them."""
+    await _comparison(call, *await _changed(call, user))
+    return await preview_comparison(call, user)
 
 
 async def preview_comparison(call: Call, user: UserId) -> Card:
@@ -74,7 +80,12 @@ async def preview_comparison(call: Call, user: UserId) -> Card:
 )
 async def compare_identity(call: Call, user: UserId) -> Post:
     """Have a member's new identity count: you compare it by telephone, a second person does so too."""
-    return await _compared(call, user)
+    member, shown = await _changed(call, user)
+    waiting = await _waiting(call, user, shown)
+    if waiting is None or waiting.compared_by == call.who.user_id:
+        await call.tx.repins.put(Repin(user, shown, call.who.user_id, call.now))
+        return Post(card(_asks_for_second(member)), about=user)
+    return await _pin(call, member, waiting)
 
 
 @members.command(
@@ -82,7 +93,7 @@ async def compare_identity(call: Call, user: UserId) -> Post:
     role=Role.SUPERVISOR,
     french=["membre confirmer"],
     names=PERSON,
-    preview=preview_comparison,
+    preview=preview_confirmation,
     examples=[
         Example(
             "!member confirm @roy:rcmp.example", given=ROY, answers="I have seen no identity of", refused=True
@@ -92,7 +103,8 @@ async def compare_identity(call: Call, user: UserId) -> Post:
 )
 async def confirm_identity(call: Call, user: UserId) -> Post:
     """As a supervisor: confirm a member's new identity that an admin has compared by telephone."""
-    return await _compared(call, user)
+    member, shown = await _changed(call, user)
+    return await _pin(call, member, await _comparison(call, member, shown))
 
 
 async def _changed(call: Call, user: str) -> tuple[Member, str]:
@@ -117,18 +129,30 @@ async def _changed(call: Call, user: str) -> tuple[Member, str]:
 
 
 async def _waiting(call: Call, user: str, shown: str) -> Repin | None:
-    """The comparison that waits for a second person, if it is of this identity and not too old."""
+    """The comparison that waits for a second person: of this identity, not too old, by a member in force."""
     waiting = await call.tx.repins.find(user)
-    fresh = waiting is not None and call.now - waiting.compared_at < COMPARED_FOR
-    return waiting if waiting is not None and fresh and waiting.master_key == shown else None
+    if waiting is None or waiting.master_key != shown or call.now - waiting.compared_at >= COMPARED_FOR:
+        return None
+    first = await call.tx.members.find(waiting.compared_by)
+    return waiting if first is not None and first.state == ACTIVE else None
 
 
-async def _compared(call: Call, user: str) -> Post:
-    member, shown = await _changed(call, user)
-    waiting = await _waiting(call, user, shown)
+async def _comparison(call: Call, member: Member, shown: str) -> Repin:
+    """The comparison by an admin that the caller may confirm; Conflict if there is none."""
+    waiting = await _waiting(call, member.user_id, shown)
     if waiting is None or waiting.compared_by == call.who.user_id:
-        await call.tx.repins.put(Repin(user, shown, call.who.user_id, call.now))
-        return Post(card(_asks_for_second(member)), about=user)
+        raise Conflict(
+            t("No other person has compared the new identity of {who} yet.", who=named(member)),
+            argument="user",
+            allowed=t("First an admin does:"),
+            example=f"!member verify {member.user_id}",
+        )
+    return waiting
+
+
+async def _pin(call: Call, member: Member, waiting: Repin) -> Post:
+    """Have the identity count that two people have compared."""
+    user, shown = member.user_id, waiting.master_key
     if not await call.tx.repins.take(waiting):
         raise Conflict(
             t("Somebody else has just confirmed it."), argument="user", example=f"!member show {user}"
