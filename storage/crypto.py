@@ -39,7 +39,8 @@ class InboundSession:
 class OutboundSession:
     """Our Megolm session for a room; `shared_with` is `{user: {device: curve25519 key}}`.
 
-    `withheld_from` lists, as `user/device`, who was told that the keys are withheld.
+    `offered` has the same form: devices that a key is on its way to, and which may have it even if nobody
+    has said so. `withheld_from` lists, as `user/device`, who was told that the keys are withheld.
     """
 
     room_id: str
@@ -49,6 +50,7 @@ class OutboundSession:
     shared_with: dict[str, dict[str, str]]
     withheld_from: list[str]
     made_at: datetime
+    offered: dict[str, dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -114,10 +116,11 @@ class Crypto:
         """Drop all that belongs to the signed-in device; identity, pins and received keys stay.
 
         So does the place in the sync: what was said meanwhile is still taken in, if only to ask for it again.
+        What it encrypted and still owes goes too: from another device it would be taken for a replay.
         """
         for name in ("account", "token", "device_id", "published"):
             await self.set_value(name, None)
-        for table in (olm_sessions, megolm_outbound):
+        for table in (olm_sessions, megolm_outbound, sealed_messages):
             await self._connection.execute(delete(table))
 
     async def olm_sessions(self, sender_key: str) -> list[tuple[str, bytes]]:

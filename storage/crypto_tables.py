@@ -43,6 +43,7 @@ megolm_outbound = Table(
     Column("shared_with", Json, nullable=False),
     Column("withheld_from", Json, nullable=False),
     Column("made_at", Instant, nullable=False),
+    Column("offered", Json, nullable=False, server_default="{}"),
 )
 
 megolm_indexes = Table(

@@ -81,11 +81,11 @@ class Megolm:
     ) -> OutboundSession:
         """Our session for the room; a new one where the old is spent or is known to one not allowed now."""
         session = await tx.crypto.outbound(room_id)
-        if session is not None and not limits.is_spent(session, clock.now()) and _within(session, allowed):
+        if session is not None and not limits.is_spent(session, clock.now()) and is_within(session, allowed):
             return session
         ratchet = GroupSession()
         session = OutboundSession(
-            room_id, ratchet.session_id, ratchet.pickle(self._key).encode(), 0, {}, [], clock.now()
+            room_id, ratchet.session_id, ratchet.pickle(self._key).encode(), 0, {}, [], clock.now(), {}
         )
         await tx.crypto.save_outbound(session)
         return session
@@ -128,9 +128,11 @@ class Limits:
         return session.messages >= self.messages or now - session.made_at >= self.life
 
 
-def _within(session: OutboundSession, allowed: dict[str, dict[str, str]]) -> bool:
+def is_within(session: OutboundSession, allowed: dict[str, dict[str, str]]) -> bool:
+    """Whether nobody has the session, or may have it, but these devices."""
     return all(
         allowed.get(user, {}).get(device) == key
-        for user, devices in session.shared_with.items()
+        for having in (session.shared_with, session.offered)
+        for user, devices in having.items()
         for device, key in devices.items()
     )

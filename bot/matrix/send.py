@@ -58,7 +58,7 @@ class Sender:
     async def send(self, room_id: str, content: Json, txn_id: str, event_type: str) -> str:
         """Encrypt and send; the event's id. SendRefused if we must not, MatrixError if it failed."""
         async with self._locks[room_id]:
-            body = await self._kept(txn_id) or await self._seal(room_id, content, txn_id, event_type)
+            body = await self._kept(room_id, txn_id) or await self._seal(room_id, content, txn_id, event_type)
             try:
                 event_id = await self._server.send(room_id, "m.room.encrypted", body, txn_id)
             except Rejected as error:
@@ -97,13 +97,13 @@ class Sender:
         async with self._database.transaction() as tx:
             await self._forget_sent(tx)
 
-    async def _kept(self, txn_id: str) -> str | None:
-        """What was encrypted before under this transaction id."""
+    async def _kept(self, room_id: str, txn_id: str) -> str | None:
+        """What was encrypted under this transaction id for this room: a direct room may be another by now."""
         if txn_id not in self._sealed:
             return None
         async with self._database.transaction() as tx:
             sealed = await tx.crypto.sealed(txn_id)
-        return sealed.body if sealed else None
+        return sealed.body if sealed and sealed.room_id == room_id else None
 
     async def _forget_sent(self, tx: Transaction) -> None:
         """With the next message: a transaction of its own would make every answer wait for it."""
@@ -157,6 +157,9 @@ class Sender:
         self, session: OutboundSession, plaintext: bytes, content: Json, txn_id: str
     ) -> str | None:
         async with self._machine.lock, self._database.transaction() as tx:
+            room = self._may_speak(session.room_id)
+            if not await self._sharing.is_fit(tx, session, room, self._own_master):
+                return None  # somebody has left, or a device is gone, while keys were on their way
             ciphertext = await self._megolm.encrypt(tx, session, plaintext)
             if ciphertext is None:
                 return None

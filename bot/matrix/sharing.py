@@ -11,7 +11,7 @@ from bot.matrix.api import Homeserver
 from bot.matrix.devices import Devices
 from bot.matrix.errors import MatrixError, SendRefused
 from bot.matrix.identities import MEGOLM
-from bot.matrix.megolm import Megolm
+from bot.matrix.megolm import Megolm, is_within
 from bot.matrix.olm import OlmMachine
 from bot.matrix.rooms import Room
 from bot.matrix.together import one_ahead, together
@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 RECIPIENTS = 125  # in one request; R21 demands 100. Small enough that the last batch keeps nobody waiting
 SILENT_FOR = timedelta(minutes=5)  # a device without one-time keys is not asked again before
 NO_OLM = "m.no_olm"
-SHARED = ("shared_with", "withheld_from")
+TOLD = ("shared_with", "withheld_from")
+SHARED = (*TOLD, "offered")
 ROUNDS = 3  # of asking for devices that change while they are asked for
 
 
@@ -39,10 +40,7 @@ class Audience:
 
     def keys(self) -> dict[str, dict[str, str]]:
         """The allowed ones as `{user: {device: curve25519}}`."""
-        keys: dict[str, dict[str, str]] = {}
-        for device in self.allowed:
-            keys.setdefault(device.user_id, {})[device.device_id] = device.curve25519
-        return keys
+        return _and({}, self.allowed)
 
 
 class Sharing:
@@ -68,23 +66,37 @@ class Sharing:
     async def prepare(self, room: Room, own_master: str) -> OutboundSession:
         """A session that all who may read have; MatrixError if one could not be given it.
 
-        The caller holds the room's lock, and keeps `shared_with` and `withheld_from` if they are new.
+        The caller holds the room's lock, and keeps the columns of `SHARED`. Who may have it is on record
+        before any key leaves: a device that got one unseen must count when it may no longer read.
         """
-        users = sorted({*room.audience(), self._machine.user_id})
         for _ in range(ROUNDS):
             async with self._machine.lock, self._database.transaction() as tx:
+                users = self._users(room)  # somebody may have left while the lock was waited for
                 stale = await self._devices.outdated(tx, users)
                 if not stale:
                     audience = await self._audience(tx, users, own_master)
                     session = await self._megolm.current(tx, room.room_id, audience.keys(), room.limits)
                     missing = [each for each in audience.allowed if not self._is_served(session, each)]
                     known = await tx.crypto.with_olm_session([each.curve25519 for each in missing])
+                    if missing:
+                        session = replace(session, offered=_and(session.offered, missing))
+                        await tx.crypto.change_outbound(session, "offered")
                     break
             await self._devices.refresh(stale)
         else:
             raise SendRefused("devices_changing", permanent=False)
         untold = [pair for pair in audience.refused if _name(pair[0]) not in session.withheld_from]
         return await self._hand_over(session, missing, known, untold)
+
+    async def is_fit(self, tx: Transaction, session: OutboundSession, room: Room, own_master: str) -> bool:
+        """Whether all who have the session may read the room's next message, by what is known now."""
+        users = self._users(room)
+        if await self._devices.outdated(tx, users):
+            return False
+        return is_within(session, (await self._audience(tx, users, own_master)).keys())
+
+    def _users(self, room: Room) -> list[str]:
+        return sorted({*room.audience(), self._machine.user_id})
 
     async def _audience(self, tx: Transaction, users: list[str], own_master: str) -> Audience:
         known = await tx.crypto.device_lists(users)
@@ -116,7 +128,7 @@ class Sharing:
         """Give the session to those who lack it; what was given is noted if another part of it fails."""
         if not missing and not untold:
             return session
-        shared = {user: dict(keys) for user, keys in session.shared_with.items()}
+        shared = _and(session.shared_with, [])
         told = list(session.withheld_from)
         try:
             async with together() as group:
@@ -127,9 +139,9 @@ class Sharing:
         except MatrixError:
             async with self._machine.lock, self._database.transaction() as tx:
                 given = replace(session, shared_with=shared, withheld_from=told)
-                await tx.crypto.change_outbound(given, *SHARED)
+                await tx.crypto.change_outbound(given, *TOLD)
             raise
-        return replace(session, shared_with=shared, withheld_from=told)
+        return replace(session, shared_with=shared, withheld_from=told, offered={})
 
     def _is_served(self, session: OutboundSession, device: Device) -> bool:
         """Whether it has the session, or offered no one-time key a short while ago."""
@@ -202,6 +214,14 @@ class Sharing:
             notice["reason"] = "This device offered no one-time key."
             return notice
         return notice | {"room_id": session.room_id, "session_id": session.session_id}
+
+
+def _and(known: dict[str, dict[str, str]], devices: list[Device]) -> dict[str, dict[str, str]]:
+    """A copy of `{user: {device: curve25519}}` with these devices in it."""
+    keys = {user: dict(theirs) for user, theirs in known.items()}
+    for device in devices:
+        keys.setdefault(device.user_id, {})[device.device_id] = device.curve25519
+    return keys
 
 
 def _name(device: Device) -> str:

@@ -99,7 +99,9 @@ class Upkeep:
             log.warning("channel.not_renewed error=%s", type(error).__name__)
             self._receiver.broken |= broken
             return False
-        self._renewed |= {device.curve25519: clock.now() for device in devices}
+        now = clock.now()
+        recent = {key: at for key, at in self._renewed.items() if now - at < RENEWED_EVERY}
+        self._renewed = recent | {device.curve25519: now for device in devices}
         return True
 
     def _is_due(self, device: Device) -> bool:
