@@ -178,6 +178,10 @@ class Outbox:
         query = select(outbox.c.room_id).where(outbox.c.state == HELD).distinct()
         return [str(room_id) for room_id in (await self._connection.execute(query)).scalars()]
 
+    async def hold(self, row_id: int) -> None:
+        """Hold it back until its room is in order."""
+        await self._set(row_id, state=HELD)
+
     async def release(self, room_id: str, now: datetime) -> None:
         """What was held back for this room may go now."""
         statement = update(outbox).where(outbox.c.room_id == room_id, outbox.c.state == HELD)

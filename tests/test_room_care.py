@@ -4,8 +4,10 @@ import pytest
 
 from bot.kernel.room_care import holds_back, troubles
 from bot.kernel.vocabulary import Role
+from storage.pages import Pages
 from storage.rooms import Room
 from storage.transaction import Database
+from tests.fakes import unreachable
 from tests.story import Officer, Story
 
 EVE = "@eve:elsewhere.example"
@@ -76,6 +78,52 @@ async def test_an_alert_waits_until_the_stranger_has_gone(watched: Watched) -> N
     await watched.present()
     assert watched.shown()[0].startswith("🔴 A-1 SEVERE: Bridge closed")
     assert watched.story.said(watched.room)[-1].startswith("All is well here again")
+
+
+async def test_what_was_owed_before_the_stranger_came_waits_too(watched: Watched) -> None:
+    usual, watched.story.messenger.fails = watched.story.messenger.fails, unreachable
+    direct = watched.story.direct_room(watched.anna)
+    await watched.anna.says(direct, '!alert severe "Bridge closed" to=ops')
+    watched.story.messenger.fails = usual
+    await watched.joins(EVE)
+    await watched.story.pass_time(minutes=1)
+    assert watched.shown() == []
+    await watched.present()
+    assert watched.shown()[0].startswith("🔴 A-1 SEVERE: Bridge closed")
+
+
+async def test_a_room_that_the_bot_was_put_out_of_never_hears_what_was_held_back(watched: Watched) -> None:
+    await watched.joins(EVE)
+    await watched.anna.says(watched.story.direct_room(watched.anna), '!alert severe "Bridge closed" to=ops')
+    async with watched.story.database.transaction() as tx:
+        await tx.rooms.leave(watched.room)
+    await watched.story.pass_time(seconds=5)
+    async with watched.story.database.transaction() as tx:
+        await tx.rooms.join(watched.room)
+        assert await tx.outbox.holding() == []
+    await watched.story.pass_time(minutes=1)
+    assert watched.shown() == []
+
+
+async def test_neither_a_list_nor_a_refusal_names_what_waits(watched: Watched) -> None:
+    for headline in ("Bridge closed", "Bridge closed too"):
+        await watched.anna.says(watched.room, f'!alert severe "{headline}"')
+    await watched.joins(EVE)
+    for typed in ("!alert list", "!alert show A-9", "!ack"):
+        assert "Bridge" not in await watched.cho.says(watched.room, typed)
+    assert "A-2, A-1" in await watched.cho.says(watched.room, "!ack")
+    assert "Bridge closed too" in watched.story.direct(watched.cho)[-1]
+
+
+async def test_further_pages_about_an_alert_wait_too(watched: Watched) -> None:
+    shown = Pages(
+        watched.anna.user_id, watched.room, (("Bridge closed, page 2", ""),), "A-1", watched.story.clock.at
+    )
+    async with watched.story.database.transaction() as tx:
+        await tx.pages.put(shown)
+    await watched.joins(EVE)
+    assert "A-1 waits" in await watched.anna.says(watched.room, "!more")
+    assert watched.shown() == []
 
 
 async def test_who_may_read_it_can_ask_by_direct_message_meanwhile(watched: Watched) -> None:

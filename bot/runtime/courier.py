@@ -9,9 +9,10 @@ import structlog
 
 from bot.kernel import clock
 from bot.kernel.errors import DeliveryRefused
+from bot.runtime.holding import is_held
 from storage.audit import ERROR, Entry
 from storage.outbox import EDIT, FAILED, SENT, Owed
-from storage.transaction import Database
+from storage.transaction import Database, Transaction
 
 AT_ONCE = 8
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=5)
@@ -89,7 +90,16 @@ class Courier:
             return []
         async with self._database.transaction() as tx:
             due = [owed for owed in await tx.outbox.due(self._now()) if _destination(owed) not in busy]
+            while due and await self._hold_back(tx, due[:count]):
+                due = [owed for owed in await tx.outbox.due(self._now()) if _destination(owed) not in busy]
             return [owed for owed in due[:count] if await tx.outbox.mark_tried(owed)]
+
+    async def _hold_back(self, tx: Transaction, due: list[Owed]) -> bool:
+        """Hold what must not be said now: somebody may have come since it was written. Whether any was."""
+        held = [owed.id for owed in due if await is_held(tx, owed.room_id, owed.about)]
+        for row_id in held:
+            await tx.outbox.hold(row_id)
+        return bool(held)
 
     async def _deliver(self, owed: Owed) -> None:
         room_id = owed.room_id

@@ -31,11 +31,13 @@ async def stub(tx: Transaction, room_id: str, about: str) -> Card:
 
 @holding.job(every=timedelta(seconds=2))
 async def release(tick: Tick) -> Sequence[Said]:
-    """Let go what was held back for rooms where all is well again."""
+    """Let go what was held back for rooms where all is well again; a room that is left hears it no more."""
     said = []
     for room_id in await tick.tx.outbox.holding():
         room = await tick.tx.rooms.find(room_id)
-        if room is not None and not holds_back(room, await tick.tx.rooms.strangers(room_id)):
+        if room is None or not room.is_reached:
+            await tick.tx.outbox.give_up(room_id, "room_left")
+        elif not holds_back(room, await tick.tx.rooms.strangers(room_id)):
             await tick.tx.outbox.release(room_id, tick.now)
             said.append(Post(card(t("All is well here again: this is what waited.")), room_id=room_id))
     return said

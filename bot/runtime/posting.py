@@ -131,8 +131,10 @@ class Poster:
 
     async def page(self, page: Rendered, about: str | None, origin: Origin) -> None:
         """Answer with a page that was rendered before."""
+        room_id = origin.room.room_id
+        held = await self._is_held(Post(card(), about=about), room_id, origin)
         content = content_of(page, relation=reply_to(origin))
-        await self._tx.outbox.add(content, self._token(), self._now, room_id=origin.room.room_id, about=about)
+        await self._tx.outbox.add(content, self._token(), self._now, room_id=room_id, about=about, held=held)
 
     async def post(self, shown: Card, room: Room) -> None:
         """Owe a message to a room that did not ask."""

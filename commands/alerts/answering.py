@@ -35,7 +35,16 @@ from commands.alerts.rules import (
     is_settled,
     may_answer_unsigned,
 )
-from commands.alerts.views import View, held_open, is_shown_here, may_read, number_of, said_to_author, view_of
+from commands.alerts.views import (
+    View,
+    held_open,
+    is_held_here,
+    is_shown_here,
+    may_read,
+    number_of,
+    said_to_author,
+    view_of,
+)
 from storage.alerts import ACTIVE, Alert, Answered
 from storage.transitions import Transition
 
@@ -125,9 +134,10 @@ async def _only_one(call: Call) -> Ref:
         raise NotFound(
             t("No alert is active here."), allowed=t("Give the number of an alert."), example="!alert list"
         )
+    held = await is_held_here(call)
     raise NotUnderstood(
         t("{count} alerts are active here: say which one.", count=len(open_ones)),
-        choices=[title(each) for each in open_ones[:MOST_CHOICES]],
+        choices=[each.ref if held else title(each) for each in open_ones[:MOST_CHOICES]],
         example="!alert list",
     )
 

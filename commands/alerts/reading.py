@@ -5,7 +5,7 @@ from bot.kernel.language import t
 from bot.kernel.vocabulary import AlertRef, Call, Example, Post, Role, Said
 from commands.alerts.capability import alerts
 from commands.alerts.cards import board_card, full_card, list_card
-from commands.alerts.views import is_shown_here, readable, view_of
+from commands.alerts.views import is_held_here, is_shown_here, readable, view_of
 from storage.alerts import Alert
 
 
@@ -18,10 +18,14 @@ from storage.alerts import Alert
         Example("!alert list", given=('!alert severe "Bridge closed"',), answers="A-1 SEVERE: Bridge closed"),
     ],
 )
-async def list_alerts(call: Call) -> Card:
+async def list_alerts(call: Call) -> Card | list[Said]:
     """The active alerts of this room, newest first, and who is silent. Alone with me: all you may see."""
     shown = [each for each in await call.tx.alerts.active() if await is_shown_here(call, each)]
-    return list_card([await view_of(call.tx, each) for each in shown])
+    listed = list_card([await view_of(call.tx, each) for each in shown])
+    if not shown or not await is_held_here(call):
+        return listed
+    here = card(t("I say nothing about alerts here now. I have written to you directly."))
+    return [Post(listed, to_user=call.who.user_id), here]
 
 
 @alerts.command(

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.kernel.errors import Conflict, NotFound
-from bot.kernel.language import t
+from bot.kernel.language import Text, t
+from bot.kernel.room_care import holds_back
 from bot.kernel.vocabulary import Call, Post, Reaction, Ref, Role, agencies_with
 from commands.alerts.rules import Severity, Stand, silent, stands
 from storage.alerts import ACTIVE, ALL_CLEAR, CANCELLED, EXPIRED, Alert
@@ -123,7 +124,7 @@ async def readable(call: Call, ref: Ref) -> Alert:
     raise NotFound(
         t("There is no alert {ref}.", ref=ref),
         argument="alert",
-        allowed=t("{ref} is active: {headline}.", ref=near.ref, headline=near.headline) if near else None,
+        allowed=await _named(call, near) if near else None,
         instead=near.ref if near else None,
         example=None if near else "!alert list",
     )
@@ -146,6 +147,17 @@ async def held_open(call: Call, ref: Ref) -> Alert:
         allowed=t("Only an active alert can be answered or changed."),
         example="!alert list",
     )
+
+
+async def is_held_here(call: Call) -> bool:
+    """Whether nothing of an alert's text may be said in the asking room now, whoever asks."""
+    return holds_back(call.room, await call.tx.rooms.strangers(call.room.room_id))
+
+
+async def _named(call: Call, alert: Alert) -> Text | None:
+    if await is_held_here(call):
+        return None
+    return t("{ref} is active: {headline}.", ref=alert.ref, headline=alert.headline)
 
 
 def number_of(ref: str) -> int:
