@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.kernel import clock
@@ -10,10 +11,11 @@ from bot.matrix.api import Homeserver
 from bot.matrix.identities import merge, read_identity
 from bot.matrix.rooms import Rooms
 from bot.matrix.together import one_ahead
-from bot.matrix.trust import Circle, Identity, Reason, Standing, distrust
+from bot.matrix.trust import Circle, Device, Identity, Reason, Standing, distrust
 from bot.matrix.wire import Json, obj
 from storage.crypto import DeviceList
 from storage.inbox import Received
+from storage.members import ACTIVE
 from storage.transaction import Database, Transaction
 
 log = logging.getLogger(__name__)
@@ -95,36 +97,67 @@ class Devices:
 
     async def _learn(self, tx: Transaction, before: dict[str, int], shown: list[Identity]) -> bool:
         known = await tx.crypto.device_lists([identity.user_id for identity in shown])
-        merged = [_merged(known.get(new.user_id), new) for new in shown]
+        views = [_view(known.get(new.user_id), new) for new in shown]
+        merged = [view.now for view in views]
         users = [identity.user_id for identity in merged]
         pinned = {user for user, each in (await self._circle.standings(tx, users)).items() if each.pin}
         standings = await self._circle.see(tx, merged)
         # Who is pinned only now, or vouched for, has an inbox row that tells of it.
         added = any(each.pin and user not in pinned for user, each in standings.items())
-        added |= any(new.vouched for new in merged)
+        added |= any(now.vouched for now in merged)
         lists: list[DeviceList] = []
-        for new in merged:
-            user, old = new.user_id, known.get(new.user_id)
-            violation = _violation(standings[user], new)
+        for user, view in zip(users, views, strict=True):
+            violation = _violation(standings[user], view.now)
             outdated = self._changes[user] != before[user]
-            lists.append(DeviceList(user, outdated, new.document(), violation))
-            if violation is not None and (old is None or old.violation != violation):
-                added |= await self._report(tx, new, violation)
+            lists.append(DeviceList(user, outdated, view.now.document(), violation))
+            added |= await self._follow_up(tx, view, standings[user], violation)
         await tx.crypto.save_device_lists(lists)
         for user in before.keys() - {identity.user_id for identity in shown}:
             self._not_before[user] = clock.now() + RETRY
             log.warning("devices.unanswered user=%s", user)
         return added
 
+    async def _follow_up(
+        self, tx: Transaction, view: "_View", standing: Standing, violation: str | None
+    ) -> bool:
+        """Rotate where a device lost our trust, and report what is odd; True if inbox rows were added."""
+        added = False
+        if _trusted(view.old) - _trusted(view.now):
+            await tx.crypto.end_outbound(
+                self._rooms_of(view.now.user_id)
+            )  # also what is just being sent (S20)
+        if violation is not None and violation != view.violation:
+            added |= await self._report(tx, view.now, violation)
+        if standing.state == ACTIVE and standing.needs_pin:
+            added |= await self._report_devices(tx, view.old, view.shown)
+        return added
+
     async def _report(self, tx: Transaction, identity: Identity, violation: str) -> bool:
         user, now = identity.user_id, clock.now()
         log.warning("identity.changed user=%s", user)
-        rooms = [room.room_id for room in self._rooms.all() if user in room.members]
-        await tx.crypto.end_outbound(rooms)
+        await tx.crypto.end_outbound(self._rooms_of(user))
         standing = await self._circle.standing(tx, user)
         content = {"user_id": user, "old": standing.pin, "new": identity.master}
         event_id = f"violation:{user}:{violation}:{now.isoformat()}"
         return await tx.inbox.add(Received(event_id, "", user, "violation", content, now, now))
+
+    async def _report_devices(self, tx: Transaction, old: Identity, new: Identity) -> bool:
+        """A row for each device of a member that came up unsigned, or with other keys under its old id."""
+        now, added = clock.now(), False
+        for device_id, device in new.devices.items():
+            reason = _suspicion(old.devices.get(device_id), device)
+            if reason is None:
+                continue
+            content = {"user_id": new.user_id, "device_id": device_id, "reason": reason.value}
+            event_id = f"device:{reason}:{new.user_id}:{device_id}:{device.ed25519}:{device.curve25519}"
+            row = Received(event_id, "", new.user_id, "device", content, now, now)
+            if await tx.inbox.add(row):
+                added = True
+                log.warning("device.suspected user=%s device=%s reason=%s", new.user_id, device_id, reason)
+        return added
+
+    def _rooms_of(self, user: str) -> list[str]:
+        return [room.room_id for room in self._rooms.all() if user in room.members]
 
 
 def _identities(users: list[str], answer: Json, voucher: tuple[str, str] | None) -> list[Identity]:
@@ -133,8 +166,33 @@ def _identities(users: list[str], answer: Json, voucher: tuple[str, str] | None)
     return [read_identity(user, answer, voucher) for user in users if user in devices or user in masters]
 
 
-def _merged(old: DeviceList | None, new: Identity) -> Identity:
-    return merge(Identity.of(new.user_id, old.document), new) if old else new
+@dataclass(frozen=True)
+class _View:
+    """A user as known before, as the homeserver shows her, and as she counts now."""
+
+    old: Identity
+    shown: Identity
+    now: Identity
+    violation: str | None  # before
+
+
+def _view(known: DeviceList | None, shown: Identity) -> _View:
+    if known is None:
+        return _View(Identity(shown.user_id), shown, shown, None)
+    old = Identity.of(shown.user_id, known.document)
+    return _View(old, shown, merge(old, shown), known.violation)
+
+
+def _trusted(identity: Identity) -> set[tuple[str, str]]:
+    """The devices that its owner vouches for, with their keys."""
+    return {(each.device_id, each.curve25519) for each in identity.devices.values() if each.signed}
+
+
+def _suspicion(before: Device | None, device: Device) -> Reason | None:
+    """What is odd about a device as it is shown now; None if nothing is, or it was known to be unsigned."""
+    if before is not None and not before.has_keys_of(device):
+        return Reason.DEVICE_CHANGED
+    return Reason.UNVERIFIED_DEVICE if before is None and not device.signed else None
 
 
 def _violation(standing: Standing, identity: Identity) -> str | None:

@@ -64,8 +64,6 @@ def merge(old: Identity, new: Identity) -> Identity:
     devices = dict(new.devices)
     for device_id, device in new.devices.items():
         before = old.devices.get(device_id)
-        if before is None:
-            continue
-        if (before.ed25519, before.curve25519) != (device.ed25519, device.curve25519):
+        if before is not None and not before.has_keys_of(device):
             devices[device_id] = Device(**{**vars(before), "signed": False})
     return Identity(new.user_id, new.master, devices, new.vouched)

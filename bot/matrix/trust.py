@@ -27,6 +27,7 @@ class Reason(StrEnum):
     NOT_PINNED = "not_pinned"
     UNKNOWN_DEVICE = "unknown_device"
     UNVERIFIED_DEVICE = "unverified_device"
+    DEVICE_CHANGED = "device_changed"
     CLEAR_TEXT = "clear_text"
     REPLAYED = "replayed"
     ROOM_MISMATCH = "room_mismatch"
@@ -53,6 +54,10 @@ class Device:
     curve25519: str
     signed: bool
     name: str | None = None
+
+    def has_keys_of(self, other: "Device") -> bool:
+        """Whether both keys are those of the other."""
+        return (self.ed25519, self.curve25519) == (other.ed25519, other.curve25519)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot.kernel.card import Code, Strong, card, line
+from bot.kernel.card import Card, Code, Strong, card, line
 from bot.kernel.language import Text, ToType, t
 from bot.kernel.room_care import troubles
 from bot.kernel.vocabulary import Capability, Post, Reaction, Ref, Role, Unmoved
@@ -52,6 +52,7 @@ class Incidents:
             "settings": self._settings,
             "left": self._left,
             "violation": self._violation,
+            "device": self._device,
             "verification": self._verification,
             "identity": self._identity,
         }
@@ -68,6 +69,7 @@ class Incidents:
         if member is None or room is None or origin is None:
             return
         if original and (original.kind != "message" or original.sender != row.sender):
+            await tx.audit.add(_entry(row, now, "message.edit", REFUSED, reason_code="not_the_author"))
             return
         written = [words_of(each.content) for each in (original, row) if each]
         if all(command_start(typed, room.prefix, self._names) is None for typed in written):
@@ -145,22 +147,44 @@ class Incidents:
         )
         await self._tell_of_identity(tx, user_id, now)
 
+    async def _device(self, tx: Transaction, row: Received, now: datetime) -> None:
+        """A device of a member that does not count: new and not verified, or with other keys than before."""
+        user_id, device = str(row.content["user_id"]), str(row.content["device_id"])
+        reason = str(row.content["reason"])
+        await tx.audit.add(_entry(row, now, "device", REFUSED, reason_code=reason, object=user_id))
+        # A device that its owner has yet to verify is daily life: she is told when she uses it.
+        if reason == "device_changed" and await tx.notices.claim(f"device {user_id} {device}", now, DAY):
+            warning = card(
+                t(
+                    "A device of {user} shows other keys than before: {device}."
+                    " I neither hear it nor give it keys.",
+                    user=user_id,
+                    device=device,
+                ),
+                t("Telephone that person. If they know nothing of it, somebody meddles with the homeserver."),
+            )
+            await self._warn(tx, warning, user_id, now)
+
     async def _tell_of_identity(self, tx: Transaction, user_id: str, now: datetime) -> None:
         """Tell admins and supervisors, each once a day, whose identity is not the pinned one."""
         if not await tx.notices.claim(f"identity {user_id}", now, DAY):
             return
-        told = [
-            each.user_id
-            for role in (Role.ADMIN, Role.SUPERVISOR)
-            for each in await tx.members.holders(role.value, now)
-        ]
         warning = card(
             t("{user} has another identity than the one enrolled. I take no commands from it.", user=user_id),
             t("Telephone that person. If they did it themselves, two of you compare the new fingerprint:"),
             line(ToType(f"!member verify {user_id}")),
         )
+        await self._warn(tx, warning, user_id, now)
+
+    async def _warn(self, tx: Transaction, warning: Card, about: str, now: datetime) -> None:
+        """Tell admins and supervisors, but not the person whom it is about."""
+        told = [
+            each.user_id
+            for role in (Role.ADMIN, Role.SUPERVISOR)
+            for each in await tx.members.holders(role.value, now)
+        ]
         for each in dict.fromkeys(told):
-            if each != user_id:
+            if each != about:
                 await self._poster(tx, now).direct(warning, each, rings=True)
 
     async def _verification(self, tx: Transaction, row: Received, now: datetime) -> None:
