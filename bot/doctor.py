@@ -161,8 +161,8 @@ def rated_account(seen: Checkup) -> Iterator[Finding]:
         said = "none was made: if the database is lost, so is the bot's identity"
         yield warn("recovery key", said, "stop the bot, then: tandem identity recovery-key")
     if seen.foreign_devices:
-        said = f"devices on the bot's account that nobody vouches for: {', '.join(seen.foreign_devices)}"
-        yield warn("devices", said, "sign them out, and change the account's password if they are not yours")
+        said = f"nobody vouches for {', '.join(seen.foreign_devices)}, so the bot sends nothing"
+        yield fail("devices", said, "sign them out, and change the account's password if they are not yours")
     if seen.one_time_keys >= FEW_KEYS:
         yield ok("one-time keys", f"{seen.one_time_keys} on the homeserver")
     else:

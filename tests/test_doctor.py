@@ -100,7 +100,7 @@ def test_an_account_that_is_well_is_told_with_its_fingerprint() -> None:
     ("change", "rating", "name"),
     [
         ({"own_chain": False}, FAIL, "identity"),
-        ({"foreign_devices": ("EVIL",)}, WARN, "devices"),
+        ({"foreign_devices": ("EVIL",)}, FAIL, "devices"),
         ({"one_time_keys": 0}, WARN, "one-time keys"),
         ({"fallback_key": False}, WARN, "fallback key"),
         ({"recovery_key": False}, WARN, "recovery key"),
