@@ -2,6 +2,7 @@
 # make demo   a guided tour on a throw-away homeserver
 # make test   all tests            make check   all linters          make bench   figures, beside a floor
 # make fuzz   a million odd inputs, or RUNS=n, or only TARGETS="sync command"
+# make attack the threat model's attacks against the running bot (make attack ARGS="--only S8,S9")
 # make lock   resolve requirements/*.in again (make lock UPGRADE=1 takes newer releases)
 # make migration NAME=what_changes   write the step from the tables so far to those in the code
 #
@@ -11,7 +12,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
-.PHONY: run demo test check bench fuzz lock lock-python lock-js migration clean
+.PHONY: run demo test attack check bench fuzz lock lock-python lock-js migration clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -35,6 +36,9 @@ demo: $(VENV)/.run
 
 test: $(VENV)/.test $(JS)/node_modules/.installed
 	@$(BIN)/python -m pytest $(ARGS)
+
+attack: $(VENV)/.test
+	@$(BIN)/python -m tests.attack $(ARGS)
 
 bench: $(VENV)/.test
 	@$(BIN)/python -m tests.bench

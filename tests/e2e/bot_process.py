@@ -22,6 +22,7 @@ class BotProcess:
         self.user_id = user_id
         self.config = folder / "config.toml"
         self.log = folder / "bot.log"
+        self.data = folder / "data"
         self._folder = folder
         self._environment = environment
         self._process: asyncio.subprocess.Process | None = None
@@ -34,8 +35,12 @@ class BotProcess:
         localpart: str,
         admin: str,
         environment: dict[str, str] | None = None,
+        url: str | None = None,
     ) -> "BotProcess":
-        """Make the account and write the configuration; `admin` is a user id."""
+        """Make the account and write the configuration; `admin` is a user id.
+
+        `url` is where the bot finds the homeserver, if that is not its own address.
+        """
         password = clock.token()
         user_id = await homeserver.register(localpart, password)
         _secret(folder / "password", password)
@@ -46,7 +51,7 @@ class BotProcess:
 data = "data"
 
 [matrix]
-homeserver = "{homeserver.url}"
+homeserver = "{url or homeserver.url}"
 user = "{user_id}"
 password_file = "password"
 
@@ -78,6 +83,21 @@ agency_name = "Royal Canadian Mounted Police"
         self._process.kill()
         await self._process.wait()
 
+    @property
+    def password(self) -> str:
+        """The password of its account."""
+        return (self._folder / "password").read_text()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.returncode is None
+
+    def kill(self) -> None:
+        """Kill it with SIGKILL, now."""
+        assert self._process is not None
+        self._process.kill()
+
     async def stop(self) -> int:
         """Ask it to stop, as systemd does, and wait; the exit code."""
         assert self._process is not None
@@ -107,8 +127,8 @@ agency_name = "Royal Canadian Mounted Police"
         return process.returncode or 0, said.decode()
 
     async def open_database(self) -> Database:
-        """Its database, unlocked; while it does not run."""
-        database = Database(f"sqlite+aiosqlite:///{self._folder / 'data' / 'tandem.db'}", clock.random_bytes)
+        """Its database, unlocked; also while it runs."""
+        database = Database(f"sqlite+aiosqlite:///{self.data / 'tandem.db'}", clock.random_bytes)
         key = base64.b64decode((self._folder / "master.key").read_text())
         await database.unlock(key, clock.now())
         return database
