@@ -1,6 +1,7 @@
 """Answer an alert for one's agency: by command, which is signed, or by a reaction, which is not."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from bot.kernel.card import card, line
@@ -105,6 +106,8 @@ async def acknowledge(
     found = await held_open(call, alert or await _only_one(call))
     before = await view_of(call.tx, found)
     answered = _answered(call, found, answer, checked_reason(why, "why"), for_)
+    if _is_said_already(before, answered):
+        return [Post(card(await _on_record(call, before, answered)), about=found.ref)]
     await call.tx.alerts.answer(found.number, answered)
     await _note_answer(call, before, answered)
     await call.tx.alerts.change(found)
@@ -126,6 +129,14 @@ def _answered(call: Call, alert: Alert, answer: Answer, why: str | None, named: 
     )
 
 
+def _is_said_already(view: View, answered: Answered) -> bool:
+    """Whether it is the same person's same answer again, which changes no card."""
+    counts = next((each.answer for each in view.board if each.agency == answered.agency), None)
+    return counts is not None and answered == replace(
+        counts, at=answered.at, event_id=answered.event_id, withdrawn_at=None
+    )
+
+
 async def _only_one(call: Call) -> Ref:
     open_ones = [each for each in await call.tx.alerts.active() if await is_shown_here(call, each)]
     if len(open_ones) == 1:
@@ -135,9 +146,10 @@ async def _only_one(call: Call) -> Ref:
             t("No alert is active here."), allowed=t("Give the number of an alert."), example="!alert list"
         )
     held = await is_held_here(call)
+    named = [t("{ref}", ref=each.ref) if held else title(each) for each in open_ones[:MOST_CHOICES]]
     raise NotUnderstood(
         t("{count} alerts are active here: say which one.", count=len(open_ones)),
-        choices=[each.ref if held else title(each) for each in open_ones[:MOST_CHOICES]],
+        choices=named,
         example="!alert list",
     )
 
@@ -168,6 +180,8 @@ async def _on_record(call: Call, view: View, answered: Answered) -> Text:
             silent=view.silent,
             **values,
         )
+    if not is_settled(view.alert, view.board):  # nobody else was asked
+        return t("{ref}: your answer is on record: {agency} {answer}.", **values)
     return t("{ref}: your answer is on record: {agency} {answer}. Nobody is silent.", **values)
 
 
