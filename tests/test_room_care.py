@@ -111,7 +111,7 @@ async def test_neither_a_list_nor_a_refusal_names_what_waits(watched: Watched) -
     await watched.joins(EVE)
     for typed in ("!alert list", "!alert show A-9", "!ack"):
         assert "Bridge" not in await watched.cho.says(watched.room, typed)
-    assert "A-2, A-1" in await watched.cho.says(watched.room, "!ack")
+    assert "• A-2\n• A-1" in await watched.cho.says(watched.room, "!ack")
     assert "Bridge closed too" in watched.story.direct(watched.cho)[-1]
 
 

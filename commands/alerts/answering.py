@@ -146,7 +146,7 @@ async def _only_one(call: Call) -> Ref:
             t("No alert is active here."), allowed=t("Give the number of an alert."), example="!alert list"
         )
     held = await is_held_here(call)
-    named = [t("{ref}", ref=each.ref) if held else title(each) for each in open_ones[:MOST_CHOICES]]
+    named = [Text(each.ref, {}) if held else title(each) for each in open_ones[:MOST_CHOICES]]
     raise NotUnderstood(
         t("{count} alerts are active here: say which one.", count=len(open_ones)),
         choices=named,
