@@ -33,6 +33,11 @@ class RoomLanguage(Enum):
         """For readers."""
         return {"en": t("English"), "fr": t("French"), "both": t("English and French")}[self.value]
 
+    @property
+    def typed(self) -> Text:
+        """The one word to type for it."""
+        return t("both") if self is RoomLanguage.BOTH else self.label
+
 
 class StrangerPolicy(Enum):
     """What is done while somebody is in the room who is not enrolled."""

@@ -8,6 +8,8 @@ from bot.kernel.vocabulary import Role
 from tests.alert_scene import CLOSED, Scene, set_scene
 from tests.story import Story
 
+NONE = "No alert is active here.\nHow to raise one: !help alert"
+
 
 @pytest.fixture
 async def scene(story: Story) -> Scene:
@@ -83,7 +85,8 @@ async def test_tags_are_found_as_they_were_given(scene: Scene) -> None:
 async def test_where_nothing_is_active_there_is_a_list_to_look_at(scene: Scene) -> None:
     refused = await scene.anna.says(scene.ops, "!ack")
     assert refused.endswith("!alert list")
-    assert await scene.anna.says(scene.ops, "!alert list") == "No alert is active here."
+    assert await scene.anna.says(scene.ops, "!alert list") == NONE
+    assert await scene.cho.says(scene.ops, "!alert list") == "No alert is active here."
 
 
 async def test_only_agencies_with_someone_in_the_rooms_are_asked(scene: Scene) -> None:
@@ -107,7 +110,7 @@ async def test_in_a_room_with_nobody_else_the_card_says_that_nobody_is_asked(sce
             "severity is one of minor, moderate, severe, extreme",
             "!alert severe",
         ),
-        ("!alert severe", "headline is missing", '!alert severe "…"'),
+        ("!alert severe", "The headline is missing", '!alert severe "…"'),
         ('!alert severe ""', "headline is empty", '!alert severe "…"'),
         (f'!alert severe "{"ice " * 41}"', "The headline has 163 characters", "ice ice"),
         (f"{CLOSED} to=opz", "No room has the tag opz", f"{CLOSED} to=ops"),
@@ -126,7 +129,7 @@ async def test_bad_input_is_answered_with_what_to_type_and_changes_nothing(
     assert said in answer
     assert "Nothing was changed" in answer
     assert instead in answer.split("\n")[-1]
-    assert await scene.anna.says(scene.ops, "!alert") == "No alert is active here."
+    assert await scene.anna.says(scene.ops, "!alert") == NONE
     corrected = await scene.anna.says(
         scene.ops, answer.split("\n")[-1].replace("=…", "=ops").replace(",…", "")
     )
@@ -196,6 +199,22 @@ async def test_a_reply_supplies_the_number_and_one_open_alert_needs_none(scene: 
     assert refused.endswith("!alert list")
     await scene.anna.says(scene.ops, "!alert clear A-2")
     assert "A-1: your answer" in await scene.opal.says(scene.ops, "!ack")
+
+
+async def test_the_same_answer_again_changes_no_card(scene: Scene) -> None:
+    await scene.raised()
+    await scene.cho.says(scene.ops, "!ack A-1")
+    await scene.story.pass_time(minutes=1)
+    sent = len(scene.story.messenger.sent)
+    assert "CBP ✔ ack. Still silent: OPP." in await scene.cho.says(scene.ops, "!ack A-1")
+    assert len(scene.story.messenger.sent) == sent + 1
+    assert len(await scene.answers()) == 2
+    assert "CBP ✔ ack · Cho · 12:00 EST" in scene.card(scene.ops)
+
+
+async def test_where_nobody_is_asked_an_answer_is_on_record_and_that_is_all(scene: Scene) -> None:
+    await scene.raised(f"{CLOSED} ack=none")
+    assert await scene.cho.says(scene.ops, "!ack A-1") == "A-1: your answer is on record: CBP ✔ ack."
 
 
 async def test_of_many_open_alerts_five_are_shown(scene: Scene) -> None:
@@ -340,7 +359,8 @@ async def test_everything_about_an_alert_includes_its_history(scene: Scene) -> N
     shown = await scene.anna.says(scene.ops, "!alert show A-1")
     assert "Sent to 1 room." in shown
     assert "Ends by itself at Tue 20:00 EST (Wed 01:00Z)." in shown
-    assert "12:00 EST (17:00Z) CBP: ✔ ack" in shown
+    assert "• 12:00 EST (17:00Z) CBP: ✔ ack · Cho\n" in f"{shown}\n"
+    assert shown.count("CBP") == 1
 
 
 async def test_who_may_not_know_of_an_alert_is_told_that_there_is_none(scene: Scene) -> None:
@@ -349,7 +369,7 @@ async def test_who_may_not_know_of_an_alert_is_told_that_there_is_none(scene: Sc
     direct = scene.story.direct_room(gus)
     for command in ("!alert who A-1", "!alert show A-1", "!ack A-1", '!alert cancel A-1 "x"'):
         assert "There is no alert A-1" in await gus.says(direct, command)
-    assert await gus.says(direct, "!alert") == "No alert is active here."
+    assert await gus.says(direct, "!alert") == NONE
 
 
 async def test_an_unknown_number_suggests_the_nearest_open_alert(scene: Scene) -> None:
@@ -357,7 +377,7 @@ async def test_an_unknown_number_suggests_the_nearest_open_alert(scene: Scene) -
     refused = await scene.cho.says(scene.ops, "!ack A-99")
     assert "There is no alert A-99" in refused
     assert "A-1 is active: Bridge closed" in refused
-    assert refused.endswith("!ack A-1")
+    assert refused.endswith("!alert list")
 
 
 async def test_in_a_room_it_was_not_sent_to_an_alert_is_read_by_direct_message(scene: Scene) -> None:

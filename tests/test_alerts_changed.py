@@ -50,7 +50,7 @@ async def test_a_cancelled_alert_was_wrong_and_a_cleared_one_is_over(scene: Scen
     assert "CBP did not answer" in scene.card(scene.ops)
     said = await scene.anna.says(scene.ops, "!alert clear A-2")
     assert said.split("\n") == ["A-2 ALL CLEAR: it is over. Ice on the ramp", "Anna, RCMP"]
-    assert await scene.anna.says(scene.ops, "!alert") == "No alert is active here."
+    assert "No alert is active here." in await scene.anna.says(scene.ops, "!alert")
 
 
 @pytest.mark.parametrize(

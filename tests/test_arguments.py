@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.kernel.arguments import Parameter, Reader, parameters, read, usage
+from bot.kernel.arguments import Parameter, Reader, parameters, read
 from bot.kernel.errors import NotUnderstood
 from bot.kernel.language import Language, t
 from bot.kernel.moments import read_moment, read_span
 from bot.kernel.vocabulary import AlertRef, Call, Moment, Prefix, Quoted, Ref, Rest, Span, Until, UserId
 from bot.kernel.words import distance, folded, nearest
+from bot.runtime.usage import usage
 
 TORONTO = ZoneInfo("America/Toronto")
 NOW = datetime(2026, 11, 3, 15, 0, tzinfo=UTC)  # Tuesday, 10:00 in Toronto

@@ -201,4 +201,37 @@ async def test_an_alert_is_ended_by_any_of_the_words_for_it(scene: Scene, typed:
 @pytest.mark.parametrize("typed", ["A-1", "who A-1", "show A-1", "status A-1", "info A-1"])
 async def test_an_alert_is_shown_by_its_number(scene: Scene, typed: str) -> None:
     await scene.raised()
-    assert "CBP silent" in await scene.anna.says(scene.ops, f"!alert {typed}")
+    shown = await scene.anna.says(scene.ops, f"!alert {typed}")
+    assert "CBP silent" in shown or "silent: CBP, OPP" in shown
+
+
+LONG = "x" * 200
+
+
+@pytest.mark.parametrize(
+    ("typed", "said", "not_said"),
+    [
+        ("!alert severe Gas in=soon", "\nUnderstood: !alert severe Gas\n", "in=\n"),
+        (f"!alert {LONG} Gas", "xxxxxxxxx…'", LONG[:31]),
+        (f"!{LONG}", "xxxxxxxxx…'", LONG[:31]),
+        ("!ping there", "'there' is too much here.", "quotes"),
+        ("!alert severe", "The headline is missing.", ""),
+        ("!alert update A-1", "The headline is missing.", ""),
+    ],
+)
+async def test_a_refusal_repeats_what_was_understood_and_no_more(
+    scene: Scene, typed: str, said: str, not_said: str
+) -> None:
+    refused = await scene.anna.says(scene.story.direct_room(scene.anna), typed)
+    assert said in refused
+    assert not not_said or not_said not in refused.split("\n")[0] + refused.split("\n")[-3]
+
+
+async def test_french_words_that_officers_use_are_understood(story: Story) -> None:
+    luc = await story.member("luc", Role.LIAISON, Role.ADMIN, language="fr")
+    room = await story.room("fleuve", [], [luc, await story.member("cho", agency="CBP")], language="fr")
+    assert "Il manque le titre." in await luc.says(room, "!alerte grave")
+    assert "Il manque la gravité : mineure" in await luc.says(room, '!alerte "Pont fermé"')
+    assert "GRAVE" in await luc.says(room, '!alerte grave "Pont fermé" accusé=chaque')
+    assert "Aucune réponse" in await luc.says(room, '!alerte grave "Quai fermé" accusé=aucun')
+    assert "a le rôle agent" in await luc.says(room, "!accorder @cho:cbp.example officier")

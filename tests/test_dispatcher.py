@@ -64,7 +64,7 @@ async def test_a_reply_supplies_the_reference(story: Story, anna: Officer, ops: 
 
 async def test_a_reply_in_another_room_supplies_none(story: Story, anna: Officer, ops: str) -> None:
     card = await anna.says(ops, "!toy small Ball to=ops")
-    assert (await anna.replies(story.direct_room(anna), card, "!toy show")).startswith("toy is missing")
+    assert (await anna.replies(story.direct_room(anna), card, "!toy show")).startswith("The toy is missing")
 
 
 async def test_a_person_is_found_by_her_pill(story: Story, anna: Officer, carl: Officer, ops: str) -> None:
@@ -130,7 +130,7 @@ async def test_a_role_that_is_lacking_is_named(story: Story, ops: str) -> None:
     otto = await story.member("otto", Role.OBSERVER)
     answer = await otto.says(ops, "!toy small Ball")
     assert answer.startswith("This needs the role officer.\n")
-    assert "You are observer here." in answer
+    assert "Your roles here: observer." in answer
     assert (await last(story)).reason_code == "not_allowed"
 
 

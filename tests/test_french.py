@@ -25,8 +25,8 @@ def written() -> Iterator[tuple[str | tuple[str, ...], str]]:
                     yield text, f"{path.relative_to(ROOT)}:{number}"
     for capability in complete(CAPABILITIES)[0]:
         for command in capability.commands:
-            paragraph = (inspect.getdoc(command.handler) or "").split("\n\n")[0].replace("\n", " ")
-            yield paragraph, f"docstring of {' '.join(command.path)}"
+            for paragraph in (inspect.getdoc(command.handler) or "").split("\n\n"):
+                yield paragraph.replace("\n", " "), f"docstring of {' '.join(command.path)}"
 
 
 def places(text: str) -> set[str]:

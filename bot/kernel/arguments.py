@@ -14,7 +14,7 @@ from bot.kernel.errors import NotUnderstood
 from bot.kernel.language import Language, Named, Text, french_of, t
 from bot.kernel.moments import MAX_WORDS, read_moment, read_span
 from bot.kernel.vocabulary import Prefix, Quoted, Ref, Rest, Until, UserId, Wait
-from bot.kernel.words import folded, nearest
+from bot.kernel.words import folded, nearest, short
 
 
 class Kind(Enum):
@@ -187,7 +187,7 @@ def _read_ref(parameter: Parameter, word: str, reader: Reader) -> Ref:
             "{name} is a number like {example}, not '{word}'",
             name=parameter.shown,
             example=example,
-            word=word,
+            word=short(word),
         )
         raise NotUnderstood(said, argument=parameter.name, instead=instead)
     return Ref(f"{found[1].upper()}-{int(found[2])}")
@@ -204,8 +204,8 @@ def _read_choice(parameter: Parameter, word: str, reader: Reader) -> Enum:
         t(
             "{name} is one of {choices}, not '{word}'",
             name=parameter.shown,
-            choices=tuple(parameter.choices),
-            word=word,
+            choices=words_for(parameter.choices),
+            word=short(word),
         ),
         argument=parameter.name,
         instead=word_for(spelled[near], reader.language) if near else None,
@@ -225,11 +225,16 @@ def _choice_word(word: str) -> str:
 
 def word_for(choice: Enum, language: Language) -> str:
     """The word to be typed for a choice: its label, where that is one word, else its value."""
-    label = getattr(choice, "label", None)
+    label = getattr(choice, "typed", None) or getattr(choice, "label", None)
     if not isinstance(label, Text):
         return str(choice.value)
     word = (french_of(label.one) if language is Language.FR else None) or label.one
     return str(choice.value) if re.search(r"[\s\W]", word) else word
+
+
+def words_for(choices: type[Enum]) -> tuple[Named, ...]:
+    """The words to be typed for choices, as an error or help lists them."""
+    return tuple(Named(word_for(each, Language.EN), word_for(each, Language.FR)) for each in choices)
 
 
 @cache
@@ -237,10 +242,9 @@ def spellings(choices: type[Enum], *, also: bool = True) -> dict[str, Enum]:
     """Each choice by its value, its name, its label in both languages and what else it is called, folded."""
     spelled: dict[str, Enum] = {}
     for choice in choices:
-        label = getattr(choice, "label", None)
         words = [str(choice.value), choice.name]
-        if isinstance(label, Text):
-            words += [label.one, french_of(label.one) or ""]
+        for label in (getattr(choice, "label", None), getattr(choice, "typed", None)):
+            words += [label.one, french_of(label.one) or ""] if isinstance(label, Text) else []
         if also:
             words += getattr(choice, "also", ())
         for word in words:
@@ -257,7 +261,7 @@ def _read_span(parameter: Parameter, word: str, reader: Reader) -> timedelta:
         "{name} is a length of time like {example}, not '{word}'",
         name=parameter.shown,
         example="90m, 2h, 1d",
-        word=word,
+        word=short(word),
     )
     raise NotUnderstood(said, argument=parameter.name, instead=in_minutes(word))
 
@@ -279,7 +283,7 @@ def _read_moment(parameter: Parameter, word: str, reader: Reader) -> datetime:
             "{name} is a time like {example}, not '{word}'",
             name=parameter.shown,
             example="14:30, tomorrow 09:00, 1430Z, +90m",
-            word=word,
+            word=short(word),
         )
         raise NotUnderstood(said, argument=parameter.name)
     return instant
@@ -310,12 +314,12 @@ def _read_user(parameter: Parameter, word: str, reader: Reader) -> UserId:
     if len(found) == 1:
         return UserId(found[0])
     if found:
-        said = t("'{word}' could be {choices}", word=word, choices=tuple(found))
+        said = t("'{word}' could be {choices}", word=short(word), choices=tuple(found))
         raise NotUnderstood(said, argument=parameter.name, instead=found[0])
     near = nearest(meant, named)
     said = t(
         "I know nobody called '{word}'; a person is written {example}",
-        word=word,
+        word=short(word),
         example="@name:server.example",
     )
     raise NotUnderstood(said, argument=parameter.name, instead=named[near][0] if near else None)
@@ -324,7 +328,7 @@ def _read_user(parameter: Parameter, word: str, reader: Reader) -> UserId:
 def _read_number(parameter: Parameter, word: str, reader: Reader) -> int:
     if re.fullmatch(r"[+-]?\d{1,9}", folded(word)):
         return int(folded(word))
-    said = t("{name} is a whole number, not '{word}'", name=parameter.shown, word=word)
+    said = t("{name} is a whole number, not '{word}'", name=parameter.shown, word=short(word))
     raise NotUnderstood(said, argument=parameter.name)
 
 
@@ -337,9 +341,8 @@ _FLAGS = {
 def _read_flag(parameter: Parameter, word: str, reader: Reader) -> bool:
     if folded(word) in _FLAGS:
         return _FLAGS[folded(word)]
-    said = t(
-        "{name} is {yes} or {no}, not '{word}'", name=parameter.shown, yes=t("yes"), no=t("no"), word=word
-    )
+    values = {"name": parameter.shown, "yes": t("yes"), "no": t("no"), "word": short(word)}
+    said = t("{name} is {yes} or {no}, not '{word}'", **values)
     raise NotUnderstood(said, argument=parameter.name, instead="yes")
 
 
@@ -362,38 +365,4 @@ _READ: dict[Kind, Callable[[Parameter, str, Reader], Any]] = {
     Kind.USER: _read_user,
     Kind.NUMBER: _read_number,
     Kind.FLAG: _read_flag,
-}
-
-
-def usage(parameter: Parameter, language: Language) -> str:
-    """The parameter as a usage line shows it: `SEVERITY`, `"HEADLINE"`, `[in=10m]`."""
-    name = parameter.key
-    if language is Language.FR and parameter.french:
-        name = parameter.french
-    name = name.replace("_", "-") if not parameter.keyword else name
-    if parameter.keyword:
-        shown = f"{name}={_SAMPLE.get(parameter.kind, name.upper())}"
-        if parameter.choices:
-            shown = f"{name}={'|'.join(word_for(each, language) for each in parameter.choices)}"
-    else:
-        shown = name.upper()
-        if parameter.kind in (Kind.TEXT, Kind.REST):
-            shown = f'"{shown}"'
-        elif parameter.kind is Kind.REF:
-            shown = f"{parameter.letter or 'A'}-1"
-        elif parameter.many:
-            shown = f"{shown}…"
-    return shown if parameter.required else f"[{shown}]"
-
-
-_SAMPLE = {
-    Kind.SPAN: "10m",
-    Kind.WAIT: "10m",
-    Kind.MOMENT: "14:30",
-    Kind.END: "90d",
-    Kind.USER: "@name",
-    Kind.NUMBER: "2",
-    Kind.FLAG: "yes",
-    Kind.TEXT: '"…"',
-    Kind.REST: '"…"',
 }

@@ -33,6 +33,11 @@ class Role(Enum):
         """The role's name for readers."""
         return _ROLE_LABELS[self]
 
+    @property
+    def also(self) -> tuple[str, ...]:
+        """What else is understood: the French for an officer is not only `agent`."""
+        return ("officier",) if self is Role.OFFICER else ()
+
 
 _ROLE_LABELS = {
     Role.OBSERVER: t("observer"),

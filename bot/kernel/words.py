@@ -10,6 +10,20 @@ _DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−"), "-")
 
 
 GROUP = 4
+LONGEST_ECHO = 30
+_FEMININE = ("ite", "reponse", "remarque", "personne", "langue", "raison", "cle")
+
+
+def short(word: str) -> str:
+    """A word of the officer as an answer repeats it, cut where it is long."""
+    return word if len(word) <= LONGEST_ECHO else f"{word[: LONGEST_ECHO - 1]}…"
+
+
+def with_article(noun: str) -> str:
+    """A French name of a parameter with its article."""
+    if folded(noun)[0] in "aeiouh":
+        return f"l’{noun}"
+    return f"{'la' if folded(noun).endswith(_FEMININE) else 'le'} {noun}"
 
 
 def grouped(key: str) -> str:

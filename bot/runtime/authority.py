@@ -29,7 +29,7 @@ def refusal(command: Command, member: Member, grants: Sequence[Grant], room: Roo
     held = tuple(dict.fromkeys(Role(grant.role) for grant in grants))
     return NotAllowed(
         t("This needs the role {role}", role=command.role),
-        allowed=t("You are {roles} here", roles=held) if held else t("You have no role here"),
+        allowed=t("Your roles here: {roles}", roles=held) if held else t("You have no role here"),
         example="!help",
     )
 

@@ -4,7 +4,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator
 
-from bot.kernel.arguments import usage
+from bot.kernel.arguments import words_for
 from bot.kernel.card import Block, Code, bullet, card, line
 from bot.kernel.errors import BotError, NotFound
 from bot.kernel.language import Language, Named, Text, ToType, t
@@ -13,6 +13,7 @@ from bot.kernel.words import folded, nearest
 from bot.runtime.authority import may, refusal
 from bot.runtime.matching import grammar
 from bot.runtime.parser import Table, path_of
+from bot.runtime.usage import usage
 
 MORE = ToType(Named("!help NOUN", "!aide NOM"))
 _ANYWAY = frozenset({"help", "more", "yes"})  # each is named where it is of use
@@ -33,10 +34,15 @@ def usage_of(command: Command, language: Language, prefix: str, *, short: bool =
     return " ".join([prefix + " ".join(path), *(usage(each, language) for each in shown)])
 
 
+def described(command: Command) -> tuple[Text, ...]:
+    """The paragraphs of the command's docstring, each as one line."""
+    paragraphs = (inspect.getdoc(command.handler) or "").split("\n\n")
+    return tuple(Text(re.sub(r"\s+", " ", each)) for each in paragraphs)
+
+
 def summary(command: Command) -> Text:
     """The first paragraph of the command's docstring, as one line."""
-    described = inspect.getdoc(command.handler) or ""
-    return Text(re.sub(r"\s+", " ", described.split("\n\n")[0]))
+    return described(command)[0]
 
 
 def help_for(table: Callable[[], Table]) -> Capability:
@@ -61,7 +67,8 @@ def help_for(table: Callable[[], Table]) -> Capability:
         found = [each for each in table().about(words) if each in allowed]
         if not found:
             raise _why_none(call, table(), words, allowed)
-        return card(_details(call, table(), found))
+        bare = [each for each in found if _is_bare(each, found, words)]
+        return card([*_in_full(call, table(), bare[0], found)] if bare else _details(call, table(), found))
 
     return helping
 
@@ -78,7 +85,9 @@ def _why_none(call: Call, table: Table, words: tuple[str, ...], allowed: list[Co
     reasons = (refusal(each, call.who, call.grants, call.room) for each in table.about(words))
     if reason := next(filter(None, reasons), None):
         return reason
-    near = nearest(words[0], dict.fromkeys(each.path[0] for each in allowed))
+    near = nearest(
+        words[0], dict.fromkeys(path_of(each, spoken)[0] for each in allowed for spoken in Language)
+    )
     said = t("I know no command '{word}'", word=" ".join(words))
     return NotFound(said, argument="words", instead=near, example=None if near else "!help")
 
@@ -103,6 +112,29 @@ def _nouns(call: Call, allowed: list[Command]) -> Iterator[Block]:
 def _usages(call: Call, commands: list[Command]) -> Iterator[Block]:
     for each in commands:
         yield bullet(Code(usage_of(each, call.voice.language, call.room.prefix)))
+
+
+def _is_bare(command: Command, found: list[Command], words: tuple[str, ...]) -> bool:
+    """Whether these words are the command itself, not a noun that it shares with others."""
+    said = tuple(map(folded, words))
+    paths = (command.path, path_of(command, Language.FR))
+    return len(found) == 1 or said in [tuple(map(folded, each)) for each in paths]
+
+
+def _in_full(call: Call, table: Table, command: Command, found: list[Command]) -> Iterator[Block]:
+    """One command with all that is known of it, then the verbs of its noun in a line."""
+    language, prefix = call.voice.language, call.room.prefix
+    yield line(Code(usage_of(command, language, prefix)))
+    yield from map(line, described(command))
+    for each in grammar(command):
+        if each.choices and not each.keyword:
+            yield line(t("{name}: {choices}", name=each.shown, choices=words_for(each.choices)))
+    good = dict.fromkeys(example.typed for example in command.examples if not example.refused)
+    for typed in list(good)[:MANY]:
+        yield bullet(Code(table.spelled(typed, language, prefix)))
+    verbs = [" ".join(path_of(each, language)[1:]) for each in found if each is not command]
+    if verbs:
+        yield bullet(Code(prefix + path_of(command, language)[0]), " ", " · ".join(verbs))
 
 
 def _details(call: Call, table: Table, commands: list[Command]) -> Iterator[Block]:

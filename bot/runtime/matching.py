@@ -16,11 +16,13 @@ from bot.kernel.arguments import (
     letter_of,
     parameters,
     read,
+    words_for,
 )
 from bot.kernel.errors import NotUnderstood
 from bot.kernel.language import Named, t
 from bot.kernel.vocabulary import Command
-from bot.kernel.words import nearest, quoted
+from bot.kernel.words import nearest, quoted, short, with_article
+from bot.runtime.joining import joined
 from bot.runtime.lines import Typed, Word
 
 _TEXTS = (Kind.TEXT, Kind.REST)
@@ -102,7 +104,7 @@ class Match:
     def _named(self, grammar_: tuple[Parameter, ...]) -> list[Word]:
         """Take each name=value out; the words that are left, in order."""
         left: list[Word] = []
-        words = _joined(self.words, grammar_)
+        words = joined(self.words, grammar_)
         while words:
             word = words.pop(0)
             try:
@@ -153,7 +155,7 @@ class Match:
         near = nearest(word.key, names)
         said = t(
             "I know no '{word}=' here; there is {names}",
-            word=word.key,
+            word=short(word.key),
             names=tuple(f"{each}=" for each in names),
         )
         error = NotUnderstood(said, instead=f"{near}=" if near else "")
@@ -200,7 +202,11 @@ class Match:
             return refused_at(
                 NotUnderstood(said, instead=f"{first.text}={value}" if value else ""), first, *after[:1]
             )
-        said = t("'{word}' is too much here; text of several words goes in quotes", word=first.text)
+        said = t("'{word}' is too much here", word=short(first.text))
+        if any(each.kind in _TEXTS for each in grammar(self.command)):
+            said = t(
+                "'{word}' is too much here; text of several words goes in quotes", word=short(first.text)
+            )
         error = refused_at(NotUnderstood(said, instead=""), *words)
         self._keep_words(error, words)
         return error
@@ -275,7 +281,7 @@ class Match:
         """`ack A-1 A-2`: the second one is not the reason; who meant it as text can quote it."""
         refs = any(each.kind is Kind.REF and each.name in self.values for each in grammar(self.command))
         if refs and not parameter.required and not word.quoted and is_ref(word.text):
-            said = t("One number at a time: '{word}' is too much here", word=word.text)
+            said = t("One number at a time: '{word}' is too much here", word=short(word.text))
             raise refused_at(NotUnderstood(said, instead=""), word)
 
     def _may_skip(
@@ -368,36 +374,14 @@ class Match:
 
     def _missing(self, parameter: Parameter, at: int | None = None) -> NotUnderstood:
         name = parameter.shown
+        named = Named(name.english, with_article(name.french))
+        said = t("The {name} is missing", name=named)
         if parameter.keyword:
-            name = Named(f"{name.english}=", f"{name.french}=")
-        said = t("{name} is missing", name=name)
+            said = t("{name} is missing", name=Named(f"{name.english}=", f"{name.french}="))
         if parameter.choices:
-            said = t("{name} is missing: {choices}", name=name, choices=tuple(parameter.choices))
+            said = t("{name} is missing: {choices}", name=named, choices=words_for(parameter.choices))
         error = NotUnderstood(said, argument=parameter.name)
         error.asks = parameter.choices is not None
         at = self.typed.end if at is None else at
         error.span = (at, at)
         return error
-
-
-def _joined(words: list[Word], grammar_: tuple[Parameter, ...]) -> list[Word]:
-    """`key = value`, `key= value` and `key =value` as `key=value`, where the key is known."""
-
-    def known(name: str) -> bool:
-        return any(each.is_called(name) for each in grammar_ if each.keyword)
-
-    joined: list[Word] = []
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        if not word.quoted and not word.key and rest and known(word.text) and rest[0].text.startswith("="):
-            sign = rest.pop(0)
-            value = sign.text[1:]
-            word = replace(
-                word, key=word.text, text=value, start=sign.start + 1, end=sign.end, closes=sign.closes
-            )
-        if word.key and known(word.key) and not word.text and not word.quoted and rest and not rest[0].key:
-            value_ = rest.pop(0)
-            word = replace(value_, key=word.key, opens=word.opens)
-        joined.append(word)
-    return joined

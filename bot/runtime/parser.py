@@ -1,16 +1,19 @@
 """The parser: text to a command and typed arguments, each with its place in what was typed; pure."""
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 
 from bot.kernel.arguments import Kind, Reader, is_ref, is_ref_of
 from bot.kernel.errors import NotUnderstood
 from bot.kernel.language import Language, Named, t
 from bot.kernel.vocabulary import Command
-from bot.kernel.words import folded, nearest
+from bot.kernel.words import folded, nearest, short
 from bot.runtime.lines import Typed
 from bot.runtime.matching import Match, Parsed, grammar, refused_at
+from bot.runtime.usage import in_french
 
 HELP = frozenset({"help", "aide", "?"})
+AT_REST = Reader(datetime(2026, 1, 1, tzinfo=UTC), UTC)  # for commands of ours, which nobody has typed
 LONGEST = 4000  # characters of a command with the text below it
 
 
@@ -74,8 +77,26 @@ class Table:
         for length in range(min(len(words), 4), 0, -1):
             found = self._paths.get(tuple(map(folded, words[:length])))
             if found:
-                return " ".join([prefix + " ".join(path_of(found, language)), *words[length:]])
+                rest = " ".join(words[length:])
+                if rest and language is Language.FR:
+                    rest = self._in_french(found, rest)
+                return " ".join([prefix + " ".join(path_of(found, language)), *([rest] if rest else [])])
         return prefix + " ".join(words)
+
+    def _in_french(self, command: Command, rest: str) -> str:
+        if command.path[0] in HELP:
+            found = self.about(rest.split(" "))
+            exact = [each for each in found if " ".join(each.path) == folded(rest)]
+            return " ".join(path_of(exact[0], Language.FR)) if exact else self._french_noun(rest)
+        try:
+            typed = Typed(rest)
+            return in_french(Match(command, typed, typed.words, AT_REST).parsed())
+        except NotUnderstood:  # as in an example of what is refused
+            return rest
+
+    def _french_noun(self, noun: str) -> str:
+        found = self.about([noun])
+        return path_of(found[0], Language.FR)[0] if found else {"all": "tout"}.get(noun, noun)
 
     def about(self, words: Sequence[str]) -> tuple[Command, ...]:
         """The commands whose spelling begins with these words; all for none."""
@@ -121,7 +142,7 @@ class Table:
         said = t(
             "{noun} cannot '{word}'; it can {verbs}",
             noun=words[0],
-            word=typed.words[1].text,
+            word=short(typed.words[1].text),
             verbs=tuple(verbs),
         )
         instead = self._near_verb(words) or verbs[0].english
@@ -131,10 +152,10 @@ class Table:
         """The error of a word that no command begins with; a verb alone, `who A-1`, is not far from one."""
         paths = sorted({" ".join(path[:2]) for path in self._paths if len(path) > 1 and path[1] == word})
         if paths:
-            said = t("'{word}' is no command by itself: {choices}", word=typed, choices=tuple(paths))
+            said = t("'{word}' is no command by itself: {choices}", word=short(typed), choices=tuple(paths))
             return UnknownNoun(said, instead=paths[0] if len(paths) == 1 else None, example="!help")
         near = nearest(word, sorted(self._nouns))
-        said = t("I know no command '{word}'", word=typed)
+        said = t("I know no command '{word}'", word=short(typed))
         return UnknownNoun(said, instead=near, example="!help")
 
     def _verbs(self, noun: str) -> list[Named]:
@@ -161,7 +182,7 @@ class Table:
         said = t(
             "{noun} cannot '{word}'; it can {verbs}",
             noun=noun,
-            word=word.text,
+            word=short(word.text),
             verbs=tuple(self._verbs(noun)),
         )
         instead = f"{near} {word.text}" if is_ref(word.text) else near

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from enum import Enum
 
 from bot.kernel.arguments import Kind, Parameter, Reader, word_for
@@ -14,13 +13,13 @@ from bot.kernel.vocabulary import Command
 from bot.kernel.words import quoted
 from bot.runtime.lines import caret
 from bot.runtime.matching import Parsed, grammar
-from bot.runtime.parser import Table, UnknownNoun
+from bot.runtime.parser import AT_REST, Table, UnknownNoun
 
 SHOWN = 60  # characters of what was understood
 BLANK = '"…"'  # stands for a text to be written
 TRIES = 6  # corrections of one line before its example is shown instead
+_KEY = re.compile(r"\s[\w-]+=[\"“«]?$")
 _KEY_BEFORE = re.compile(r"(?:\s[\w-]+=)?\s*$")  # without a value, its name goes too
-_AT_REST = Reader(datetime(2026, 1, 1, tzinfo=UTC), UTC)
 
 
 @dataclass(frozen=True)
@@ -72,6 +71,8 @@ def _understood(error: BotError, asked: Asked, span: tuple[int, int] | None) -> 
     """What was read without trouble: all of it, where the act could not be done; None if nothing was."""
     before = asked.typed[: span[0]] if span and isinstance(error, NotUnderstood) else asked.typed
     shown = before.strip().split("\n")[0].rstrip()
+    if span and isinstance(error, NotUnderstood):
+        shown = _KEY.sub("", shown)
     if len(before.strip()) <= asked.start:
         return None  # the first sentence has said so
     return t("Understood: {what}", what=shown if len(shown) <= SHOWN else f"{shown[: SHOWN - 1]}…")
@@ -212,7 +213,7 @@ def _is_missing(error: BotError) -> bool:
 def parsed_example(typed: str, table: Table) -> Parsed | None:
     """An example of a declaration, parsed; None if it is one that needs a card to reply to."""
     try:
-        return table.parse(typed, 1, _AT_REST)
+        return table.parse(typed, 1, AT_REST)
     except BotError:
         return None
 

@@ -1,6 +1,7 @@
 """Answer an alert for one's agency: by command, which is signed, or by a reaction, which is not."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from bot.kernel.card import card, line
@@ -96,6 +97,8 @@ async def acknowledge(
     found = await held_open(call, alert or await _only_one(call))
     before = await view_of(call.tx, found)
     answered = _answered(call, found, answer, checked_reason(why, "why"), for_)
+    if _is_said_already(before, answered):
+        return [Post(card(await _on_record(call, before, answered)), about=found.ref)]
     await call.tx.alerts.answer(found.number, answered)
     await _note_answer(call, before, answered)
     await call.tx.alerts.change(found)
@@ -114,6 +117,14 @@ def _answered(call: Call, alert: Alert, answer: Answer, why: str | None, named: 
         signed=True,
         at=call.now,
         event_id=call.event_id,
+    )
+
+
+def _is_said_already(view: View, answered: Answered) -> bool:
+    """Whether it is the same person's same answer again, which changes no card."""
+    counts = next((each.answer for each in view.board if each.agency == answered.agency), None)
+    return counts is not None and answered == replace(
+        counts, at=answered.at, event_id=answered.event_id, withdrawn_at=None
     )
 
 
@@ -158,6 +169,8 @@ async def _on_record(call: Call, view: View, answered: Answered) -> Text:
             silent=view.silent,
             **values,
         )
+    if not is_settled(view.alert, view.board):  # nobody else was asked
+        return t("{ref}: your answer is on record: {agency} {answer}.", **values)
     return t("{ref}: your answer is on record: {agency} {answer}. Nobody is silent.", **values)
 
 

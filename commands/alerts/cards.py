@@ -1,6 +1,6 @@
 """The cards of alerts: the standing one, the board by agency, the list, and the lines that ring."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 
@@ -174,24 +174,37 @@ def _stand_now(view: View, stand: Stand, now: datetime) -> tuple[Text | str, ...
     return (*shown, quiet, t(", told again at {at}", at=asked.due_at)) if asked.due_at else (*shown, quiet)
 
 
-def full_card(view: View, history: Sequence[Transition], now: datetime) -> Card:
-    """Everything about an alert: its card, where it went, until when it runs, and what has happened."""
+def full_card(view: View, history: Sequence[Transition], names: Mapping[str, str]) -> Card:
+    """Everything about an alert: its card, where it went, until when it runs, and what has happened.
+
+    `names` are those of who made it happen. Where each agency stands follows from it, and is not repeated.
+    """
     alert = view.alert
+    now = _what_to_do(view) if alert.state == ACTIVE else _how_it_ended(view)
     rows: list[Block] = [
-        *standing_card(view).blocks,
+        _head(alert),
+        _raised(view),
+        now,
+        *(
+            [bullet(t("silent: {agencies}", agencies=view.silent))]
+            if view.silent and alert.state == ACTIVE
+            else []
+        ),
         line(tn("Sent to {count} room.", "Sent to {count} rooms.", len(view.rooms) + len(view.lost))),
     ]
     if alert.state == ACTIVE:
         rows.append(line(t("Ends by itself at {at}.", at=alert.expires_at)))
-    return card(rows, [bullet(_happened(view, each)) for each in history], *lost_rooms(view))
+    return card(rows, [bullet(*_happened(each, names)) for each in history], *lost_rooms(view))
 
 
-def _happened(view: View, transition: Transition) -> Text:
+def _happened(transition: Transition, names: Mapping[str, str]) -> tuple[Text | str, ...]:
     part = transition.object.partition("/")[2]
     state = _STEPS[transition.to_state]
+    said = t("{at} {state}", at=transition.at, state=state)
     if part:
-        return t("{at} {agency}: {state}", at=transition.at, agency=part, state=state)
-    return t("{at} {state}", at=transition.at, state=state)
+        said = t("{at} {agency}: {state}", at=transition.at, agency=part, state=state)
+    by = [f" · {names[transition.actor]}"] if transition.actor else []
+    return (said, *by, *([f": {transition.reason}"] if transition.reason else []))
 
 
 _STEPS = {
@@ -209,10 +222,11 @@ _STEPS = {
 }
 
 
-def list_card(views: Sequence[View]) -> Card:
-    """Active alerts, newest first, with the agencies that owe an answer."""
+def list_card(views: Sequence[View], *, may_raise: bool) -> Card:
+    """Active alerts, newest first, with the agencies that owe an answer; without any, how to raise one."""
     if not views:
-        return card(t("No alert is active here."))
+        how = [line(t("How to raise one:"), " ", ToType("!help alert"))]
+        return card(t("No alert is active here."), how if may_raise else [])
     return card([bullet(title(view.alert), " · ", _owing(view)) for view in views])
 
 

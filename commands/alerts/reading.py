@@ -5,7 +5,7 @@ from bot.kernel.language import t
 from bot.kernel.vocabulary import AlertRef, Call, Example, Post, Role, Said
 from commands.alerts.capability import alerts
 from commands.alerts.cards import board_card, full_card, list_card
-from commands.alerts.views import is_shown_here, readable, view_of
+from commands.alerts.views import is_shown_here, names_of, readable, view_of
 from storage.alerts import Alert
 
 
@@ -21,7 +21,7 @@ from storage.alerts import Alert
 async def list_alerts(call: Call) -> Card:
     """The active alerts of this room, newest first, and who is silent. Alone with me: all you may see."""
     shown = [each for each in await call.tx.alerts.active() if await is_shown_here(call, each)]
-    return list_card([await view_of(call.tx, each) for each in shown])
+    return list_card([await view_of(call.tx, each) for each in shown], may_raise=call.may(Role.LIAISON))
 
 
 @alerts.command(
@@ -58,7 +58,8 @@ async def show_alert(call: Call, alert: AlertRef) -> list[Said]:
     """Everything about an alert: its card, how far it went, until when it runs, and its history."""
     found = await readable(call, alert)
     history = await call.tx.transitions.of(found.ref)
-    return await _told(call, found, full_card(await view_of(call.tx, found), history, call.now))
+    names = await names_of(call.tx, {each.actor for each in history if each.actor})
+    return await _told(call, found, full_card(await view_of(call.tx, found), history, names))
 
 
 async def _told(call: Call, alert: Alert, shown: Card) -> list[Said]:

@@ -49,6 +49,11 @@ class AckPolicy(Enum):
         """As it is typed."""
         return _POLICIES[self]
 
+    @property
+    def also(self) -> tuple[str, ...]:
+        """What else is understood."""
+        return {"each": ("every", "chaque"), "none": ("aucun",), "any": ("one", "un")}[self.value]
+
 
 _POLICIES = {AckPolicy.NONE: t("none"), AckPolicy.ANY: t("any"), AckPolicy.EACH_AGENCY: t("each")}
 

@@ -124,8 +124,7 @@ async def readable(call: Call, ref: Ref) -> Alert:
         t("There is no alert {ref}.", ref=ref),
         argument="alert",
         allowed=t("{ref} is active: {headline}.", ref=near.ref, headline=near.headline) if near else None,
-        instead=near.ref if near else None,
-        example=None if near else "!alert list",
+        example="!alert list",
     )
 
 

@@ -192,7 +192,7 @@ async def preview_removal(call: Call, user: UserId, why: Quoted) -> Card:
     grants = await call.tx.members.grants(member.user_id, call.now)
     return card(
         t("This removes {who} of {agency}.", who=named(member), agency=member.agency),
-        bullet(tn("{count} role ends", "{count} roles end", len(grants))),
+        [bullet(tn("{count} role ends", "{count} roles end", len(grants)))] if grants else [],
         bullet(t("I take no commands from them and give them no keys.")),
         bullet(t("To bring them back, enrol them again; the identity pinned now stays pinned.")),
     )
