@@ -143,6 +143,8 @@ async def test_an_end_beyond_the_calendar_is_refused_in_five_parts(scene: Scene,
     [
         ("!ack A-1 need help", "CBP ✔ needs HELP · Cho"),
         ("!ack A-1 🆘", "CBP ✔ needs HELP · Cho"),
+        ("!ack A-1, we need help!", "CBP ✔ needs HELP · Cho"),
+        ("!ack A-1 I can't", "CBP ✖ unable · Cho"),
         ("!ack besoin d’aide A-1", "CBP ✔ needs HELP · Cho"),
         ("!ack A-1 cannot", "CBP ✖ unable · Cho"),
         ("!ack A-1 can’t come", "CBP ✖ unable · Cho · 17:00 UTC: can’t come"),

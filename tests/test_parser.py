@@ -141,6 +141,8 @@ def test_free_text_stays_as_it_was_written(typed: str, label: str) -> None:
         ("!play T-1 cannot", None, {"toy": "T-1", "answer": Answered.UNABLE}),
         ("!play T-1 no crew", None, {"toy": "T-1", "answer": Answered.UNABLE, "why": "no crew"}),
         ("!play unable T-1", None, {"toy": "T-1", "answer": Answered.UNABLE}),
+        ("!play unable T-1", "T-7", {"toy": "T-1", "answer": Answered.UNABLE}),
+        ("!play unable as T-1", "T-7", {"toy": "T-7", "answer": Answered.UNABLE, "why": "as T-1"}),
         ("!play unable no crew T-1", None, {"toy": "T-1", "answer": Answered.UNABLE, "why": "no crew"}),
         ('!play "no crew" T-1', None, {"toy": "T-1", "why": "no crew"}),
         ('!play unable "no crew"', "T-7", {"toy": "T-7", "answer": Answered.UNABLE, "why": "no crew"}),

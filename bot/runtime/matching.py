@@ -185,11 +185,13 @@ class Match:
 
     def _ref_first(self, parameter: Parameter, words: list[Word]) -> list[Word]:
         """The words with the reference that is asked for in front, wherever it stands: `ack unable A-1`."""
-        if parameter.kind is not Kind.REF or not parameter.letter or self.reader.reply is not None:
+        if parameter.kind is not Kind.REF or not parameter.letter:
             return words
         letter = parameter.letter
         refs = (each for each in words if not each.quoted and is_ref_of(letter, each.text))
         found = next(refs, None)
+        if found and self.reader.reply and found not in words[:2]:  # a remark may speak of another one
+            return words
         return [found, *(each for each in words if each is not found)] if found else words
 
     def _too_much(self, words: list[Word]) -> NotUnderstood:

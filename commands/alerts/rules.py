@@ -75,7 +75,8 @@ class Answer(Enum):
     @property
     def also(self) -> tuple[str, ...]:
         """What officers type for it in a hurry: a call for help must not be read as a remark."""
-        return _PLAIN_WORDS.get(self, ())
+        words = _PLAIN_WORDS.get(self, ())
+        return (*words, *(f"{who} {each}" for who in ("i", "we") for each in words))
 
 
 _ANSWERS = {
@@ -88,7 +89,7 @@ _ANSWERS = {
 
 
 _PLAIN_WORDS = {
-    Answer.ACK: ("ok", "okay", "yes", "roger", "copy", "oui", "reçu", "✅", "✔"),
+    Answer.ACK: ("ok", "okay", "yes", "roger", "copy", "oui", "reçu", "👍", "✅", "✔"),
     Answer.HELP: ("need help", "needs help", "send help", "sos", "mayday", "besoin d'aide", "🆘"),
     Answer.UNABLE: ("no", "cannot", "can not", "can't", "cant", "not able", "unavailable", "impossible")
     + ("negative", "non", "❌"),
