@@ -256,4 +256,5 @@ async def test_a_refusal_speaks_the_readers_language(story: Story, carl: Officer
         "Rien n'a été changé. Essayez :\n"
         "!jouet small « Balle » dans=10m"
     )
-    assert (await zoe.says(ops, "!aide jouet")).startswith('!jouet SIZE "ÉTIQUETTE" [to=ÉTIQUETTE] [dans=10m]')
+    shown = await zoe.says(ops, "!aide jouet")
+    assert shown.startswith('!jouet SIZE "ÉTIQUETTE" [to=ÉTIQUETTE] [dans=10m]')
