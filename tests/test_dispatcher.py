@@ -249,11 +249,12 @@ async def test_a_refusal_speaks_the_readers_language(story: Story, carl: Officer
     zoe = await story.member("zoe", Role.OFFICER, language="fr")
     ops = await story.room("ops", members=[zoe, carl])
     assert await zoe.says(ops, "!jouet small « Balle » dans=10") == (
-        "dans est une durée comme 90m, 2h, 1d, et non « 10 ».\n"
+        "dans est une durée comme 90m, 2h, 1j, et non « 10 ».\n"
         "!jouet small « Balle » dans=10\n"
         "                            ^^\n"
-        "Compris : !jouet small « Balle » dans=\n"
+        "Compris : !jouet small « Balle »\n"
         "Rien n'a été changé. Essayez :\n"
         "!jouet small « Balle » dans=10m"
     )
-    assert (await zoe.says(ops, "!aide jouet")).startswith('!jouet SIZE "ÉTIQUETTE" [to=TO] [dans=10m]')
+    shown = await zoe.says(ops, "!aide jouet")
+    assert shown.startswith('!jouet SIZE "ÉTIQUETTE" [to=ÉTIQUETTE] [dans=10m]')

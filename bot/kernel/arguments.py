@@ -260,7 +260,7 @@ def _read_span(parameter: Parameter, word: str, reader: Reader) -> timedelta:
     said = t(
         "{name} is a length of time like {example}, not '{word}'",
         name=parameter.shown,
-        example="90m, 2h, 1d",
+        example=Named("90m, 2h, 1d", "90m, 2h, 1j"),
         word=short(word),
     )
     raise NotUnderstood(said, argument=parameter.name, instead=in_minutes(word))
@@ -282,7 +282,7 @@ def _read_moment(parameter: Parameter, word: str, reader: Reader) -> datetime:
         said = t(
             "{name} is a time like {example}, not '{word}'",
             name=parameter.shown,
-            example="14:30, tomorrow 09:00, 1430Z, +90m",
+            example=Named("14:30, tomorrow 09:00, 1430Z, +90m", "14:30, demain 09:00, 1430Z, +90m"),
             word=short(word),
         )
         raise NotUnderstood(said, argument=parameter.name)
