@@ -192,6 +192,11 @@ class Messenger:
         with _as_refusals():
             return await self._session.send(room_id, content, txn_id)
 
+    async def upload(self, content: bytes) -> dict[str, Any]:
+        """Encrypt a file and put it on the homeserver: what a message says of it."""
+        with _as_refusals():
+            return await self._session.upload(content)
+
     async def direct_room(self, user_id: str) -> str:
         """The direct room with this person."""
         with _as_refusals():

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Index, Integer, String, Table, func, or_, select, update
+from sqlalchemy import Column, ColumnElement, Index, Integer, String, Table, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.attachments import attachments
 from storage.encryption import EncryptedJson
 from storage.schema import Instant, metadata
 
@@ -161,6 +162,8 @@ class Outbox:
         """Owe a room nothing more about any object: what still waited is given up; how many that were."""
         waits = outbox.c.state.in_((QUEUED, HELD))
         waiting = (outbox.c.room_id == room_id, waits, outbox.c.about.is_not(None))
+        given_up = select(outbox.c.id).where(*waiting)
+        await self._connection.execute(delete(attachments).where(attachments.c.owed.in_(given_up)))
         statement = update(outbox).where(*waiting).values(state=FAILED, error=error)
         return int((await self._connection.execute(statement)).rowcount)
 

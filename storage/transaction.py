@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from storage import migrations
 from storage.agencies import Agencies
 from storage.alerts import Alerts
+from storage.attachments import Attachments
 from storage.audit import Audit
 from storage.confirmations import Confirmations
 from storage.crypto import Crypto
@@ -72,6 +73,11 @@ class Transaction:
     def alerts(self) -> Alerts:
         """Alerts, whom they ask and what was answered."""
         return Alerts(self.connection)
+
+    @cached_property
+    def attachments(self) -> Attachments:
+        """Files of messages owed."""
+        return Attachments(self.connection)
 
     @cached_property
     def audit(self) -> Audit:

@@ -44,6 +44,7 @@ class FakeMessenger:
     direct_rooms: dict[str, str] = field(default_factory=dict)
     fails: Callable[[str, str], None] = lambda room_id, txn_id: None
     searches: list[str] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -57,6 +58,13 @@ class FakeMessenger:
         event_id = f"$bot{next(self._numbers)}"
         self.sent.append(Sent(room_id, event_id, txn_id, content))
         return event_id
+
+    async def upload(self, content: bytes) -> dict[str, Any]:
+        """Keep the file under a new address."""
+        self.fails("upload", "upload")
+        address = f"mxc://agency.example/{len(self.files)}"
+        self.files[address] = content
+        return {"url": address}
 
     async def direct_room(self, user_id: str) -> str:
         """The direct room, made when it is first asked for."""

@@ -41,6 +41,7 @@ class Said(str):
     reply_to: str | None
     thread: str | None
     edited: bool
+    file: bytes | None = None
 
 
 class Officer:
@@ -275,6 +276,7 @@ class Story:
         said.event_id, said.room_id, said.edited = sent.event_id, sent.room_id, bool(edits)
         said.rings = sent.content["msgtype"] == "m.text"
         said.mentions = tuple(sent.content["m.mentions"].get("user_ids", ()))
+        said.file = self.messenger.files.get(sent.content.get("file", {}).get("url"))
         said.reply_to = relation.get("m.in_reply_to", {}).get("event_id")
         said.thread = relation.get("event_id") if relation.get("rel_type") == "m.thread" else None
         return said

@@ -19,6 +19,10 @@ class Refusing:
         """Raises."""
         raise self._error
 
+    async def upload(self, content: bytes) -> dict[str, Any]:
+        """Raises."""
+        raise self._error
+
     async def direct_room(self, user_id: str) -> str:
         """Raises."""
         raise self._error
@@ -46,6 +50,7 @@ async def test_a_refusal_is_told_with_whether_to_try_again(
     messenger = Messenger(Refusing(error))
     for attempt in (
         messenger.send("!room", {}, "txn"),
+        messenger.upload(b"file"),
         messenger.direct_room("@sam:hq.example"),
         messenger.find_sent("!room", "txn"),
     ):

@@ -9,7 +9,10 @@ from storage.inbox import Received
 
 @dataclass(frozen=True)
 class Heard:
-    """A message as it now reads. `mentions` are the user ids it rings; a `notice` rings nobody."""
+    """A message as it now reads. `mentions` are the user ids it rings; a `notice` rings nobody.
+
+    `file` is where its encrypted file lies, with the key and the file's name; None without one.
+    """
 
     event_id: str
     room_id: str
@@ -21,6 +24,7 @@ class Heard:
     reply_to: str | None
     at: datetime
     edits: int = 0
+    file: dict[str, Any] | None = None
 
     def rings(self, user_id: str) -> bool:
         """Whether this person's client makes a sound for it."""
@@ -95,4 +99,5 @@ def _heard(received: Received) -> Heard:
         mentions=tuple(content.get("mentions", ())),
         reply_to=content.get("reply_to"),
         at=received.sent_at,
+        file=content.get("file"),
     )

@@ -17,6 +17,7 @@ from storage.inbox import Received
 from storage.transaction import Database, Transaction
 
 PATIENCE_SECONDS = 30.0
+LARGEST_DOWNLOAD = 1024 * 1024  # bytes
 
 T = TypeVar("T")
 
@@ -116,6 +117,10 @@ class Officer:
     async def react(self, room_id: str, event_id: str, key: str) -> str:
         """React to a message, in clear as all clients do; returns the event id."""
         return await self.session.react(room_id, event_id, key, clock.token())
+
+    async def download(self, heard: Heard) -> bytes:
+        """The file of a message, decrypted."""
+        return await self.session.download(heard.file or {}, LARGEST_DOWNLOAD)
 
     def heard(self, room_id: str) -> list[Heard]:
         """What others said in this room since this client was opened, oldest first."""

@@ -182,6 +182,27 @@ class Unmoved:
     said: "Sequence[Said]" = ()
 
 
+LARGEST_ATTACHMENT = 256 * 1024  # bytes
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A file that goes with a post, encrypted as its text is; `name` is what it is saved as.
+
+    ValueError for one that is too large, or whose name leads elsewhere.
+    """
+
+    name: str
+    mimetype: str
+    content: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.content) > LARGEST_ATTACHMENT:
+            raise ValueError(f"an attachment of {len(self.content)} bytes: {LARGEST_ATTACHMENT} are the most")
+        if not self.name or set(self.name) & set("/\\\0\n"):
+            raise ValueError("an attachment needs the name of a file, without folders")
+
+
 @dataclass(frozen=True)
 class Post:
     """Something to be said, and where.
@@ -190,7 +211,8 @@ class Post:
     message. `about` makes replies to it mean that object. `standing`: it is its object's card in that
     room, to be edited by `Board`. `rings`: it needs attention (m.text; whom it mentions is rung);
     otherwise it is an m.notice. `mentions` are rung as well, though the card does not name them. Higher
-    `priority` overtakes what is queued.
+    `priority` overtakes what is queued. With an `attachment` the card is the caption of a file, which
+    cannot stand.
     """
 
     card: Card
@@ -201,6 +223,11 @@ class Post:
     rings: bool = False
     mentions: tuple[str, ...] = ()
     priority: int = 0
+    attachment: Attachment | None = None
+
+    def __post_init__(self) -> None:
+        if self.attachment and self.standing:
+            raise ValueError("a file is not edited: it can be no standing card")
 
 
 @dataclass(frozen=True)

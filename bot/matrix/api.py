@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+import re
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from aiohttp import ClientError
+from aiohttp import ClientError, ClientResponse
 from nio import Api, AsyncClient, AsyncClientConfig  # type: ignore[import-untyped]  # nio has no stubs
 
 from bot.kernel import clock
@@ -21,6 +22,12 @@ KEYS_TIMEOUT_MS = 10_000  # how long the homeserver may wait for others when it 
 TRIES = 4
 LONGEST_WAIT = 20.0  # seconds between two tries of one call, whatever the homeserver asks for
 BIG_ANSWER = 256 * 1024  # bytes; larger answers are parsed off the event loop
+PIECE = 64 * 1024  # bytes
+
+# Matrix specification, "Matrix Content (mxc://) URIs": the server's name and an opaque id.
+_MXC = re.compile(r"mxc://([A-Za-z0-9.\-\[\]:]{1,255})/([A-Za-z0-9_-]{1,255})")
+
+T = TypeVar("T")
 
 SYNC_FILTER = {
     "presence": {"not_types": ["*"]},
@@ -53,9 +60,16 @@ class Homeserver:
         self, method: str, path: str, body: Any = None, *, seconds: float = TIMEOUT, tries: int = TRIES
     ) -> Json:
         """One request; tried again while the homeserver is down or busy. Raises MatrixError."""
+
+        async def once() -> Json:
+            return await _answer(*await self._exchange(method, path, body, seconds))
+
+        return await self._tried(once, tries)
+
+    async def _tried(self, once: Callable[[], Awaitable[T]], tries: int = TRIES) -> T:
         for attempt in range(1, tries + 1):
             try:
-                return await self._once(method, path, body, seconds)
+                return await once()
             except Unreachable as error:
                 if attempt == tries:
                     raise
@@ -63,22 +77,25 @@ class Homeserver:
                 await asyncio.sleep(min(wait, LONGEST_WAIT) * clock.jitter(1.0, 1.3))
         raise AssertionError("a try returns or raises")
 
-    async def _once(self, method: str, path: str, body: Any, seconds: float) -> Json:
-        headers = {"Content-Type": "application/json"}
+    async def _exchange(
+        self, method: str, path: str, body: Any, seconds: float, largest: int | None = None
+    ) -> tuple[int, bytes]:
+        """Status and content of one answer, up to a little more than `largest` bytes of it."""
+        raw = isinstance(body, bytes)
+        headers = {"Content-Type": "application/octet-stream" if raw else "application/json"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
-        data = None if body is None else body if isinstance(body, str) else Api.to_json(body)
+        data = None if body is None else body if isinstance(body, str | bytes) else Api.to_json(body)
         try:
             async with asyncio.timeout(seconds + 5):
                 response = await self._client.send(method, path, data, headers, timeout=seconds)
                 skew = skew_by(response.headers.get("Date"), clock.now())
                 self.skew = self.skew if skew is None else skew
                 async with response:
-                    raw, status = await response.read(), response.status
+                    return response.status, await _content(response, largest)
         except (ClientError, TimeoutError, OSError) as error:
             said = f"the homeserver {self._place} does not answer ({type(error).__name__}); is it up?"
             raise Unreachable(said) from error
-        return await _answer(status, raw)
 
     def path(self, *parts: str, **query: str) -> str:
         """A path of the client-server API, version 3."""
@@ -155,6 +172,31 @@ class Homeserver:
         query |= {"to": end} if end else {}
         return await self.call("GET", self.path("rooms", room_id, "messages", **query))
 
+    async def upload(self, ciphertext: bytes) -> str:
+        """Put an encrypted file on the homeserver, without a name; its mxc address."""
+        answer = await self.call("POST", "/_matrix/media/v3/upload", ciphertext)
+        address = text(answer.get("content_uri"))
+        if address is None:
+            raise Unreachable("the homeserver took a file but gave no address; see its log")
+        return address
+
+    async def download(self, address: str, largest: int) -> bytes:
+        """The file at an mxc address, still encrypted; Rejected if it is larger than this many bytes."""
+        place = _MXC.fullmatch(address)
+        if place is None:
+            raise Malformed("not an mxc address")
+
+        async def once() -> bytes:
+            path = f"/_matrix/client/v1/media/download/{place[1]}/{place[2]}"
+            status, raw = await self._exchange("GET", path, None, TIMEOUT, largest)
+            if status != 200:
+                await _answer(status, raw)
+            if len(raw) > largest:
+                raise Rejected(413, "M_TOO_LARGE", {})
+            return raw
+
+        return await self._tried(once)
+
     async def create_room(self, body: Json) -> str:
         """Make a room; its id."""
         room_id = text((await self.call("POST", self.path("createRoom"), body)).get("room_id"))
@@ -199,6 +241,17 @@ class Homeserver:
     async def put_account_data(self, user_id: str, kind: str, content: Json) -> None:
         """Set one of the account's global documents."""
         await self.call("PUT", self.path("user", user_id, "account_data", kind), content)
+
+
+async def _content(response: ClientResponse, largest: int | None) -> bytes:
+    if largest is None:
+        return await response.read()
+    raw = bytearray()
+    async for piece in response.content.iter_chunked(PIECE):
+        raw += piece
+        if len(raw) > largest:
+            break
+    return bytes(raw)
 
 
 async def _answer(status: int, raw: bytes) -> Json:

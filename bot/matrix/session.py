@@ -9,6 +9,7 @@ from typing import Any
 from bot.kernel import clock
 from bot.matrix.account import Account, Health
 from bot.matrix.api import Homeserver
+from bot.matrix.attachments import seal, unseal
 from bot.matrix.cross_signing import CrossSigning
 from bot.matrix.devices import Devices
 from bot.matrix.errors import ForeignIdentity, MatrixError, SendRefused, SignedOut
@@ -26,7 +27,7 @@ from bot.matrix.sync import Sync
 from bot.matrix.trust import Circle
 from bot.matrix.upkeep import Upkeep
 from bot.matrix.verification import Verifier
-from bot.matrix.wire import Json
+from bot.matrix.wire import Json, text
 from storage.members import ACTIVE
 from storage.transaction import Database
 
@@ -197,6 +198,15 @@ class Session:
     async def react(self, room_id: str, event_id: str, key: str, txn_id: str) -> str:
         """React to an event, in clear as the specification has it."""
         return await self._sender.react(room_id, event_id, key, txn_id)
+
+    async def upload(self, content: bytes) -> Json:
+        """Encrypt a file and put it on the homeserver: the `file` of a message, with the key in it."""
+        ciphertext, file = seal(content)
+        return file | {"url": await self._server.upload(ciphertext)}
+
+    async def download(self, file: Json, largest: int) -> bytes:
+        """The file that a message speaks of; Malformed if it is not that, Rejected if it is too large."""
+        return unseal(await self._server.download(text(file.get("url")) or "", largest), file)
 
     async def find_sent(self, room_id: str, txn_id: str) -> str | None:
         """The event that this device sent under this transaction id lately, if it is in the room."""

@@ -29,6 +29,10 @@ class Messenger(Protocol):
         """Send an m.room.message; its event id. The same `txn_id` is delivered once."""
         ...
 
+    async def upload(self, content: bytes) -> dict[str, Any]:
+        """Encrypt a file and put it on the homeserver: what a message says of it, its key among that."""
+        ...
+
     async def direct_room(self, user_id: str) -> str:
         """The direct room with this person, made if there is none."""
         ...
@@ -117,9 +121,12 @@ class Courier:
         else:
             async with self._database.transaction() as tx:
                 await tx.outbox.mark_sent(owed.id, event_id, room_id, self._now())
+                await self._forget_file(tx, owed)
 
     async def _content(self, owed: Owed) -> dict[str, Any]:
         """What is sent: an edit names the event of its card, which must be in the room by now."""
+        if _carries_file(owed):
+            return owed.content | {"file": await self._uploaded(owed)}
         if owed.kind != EDIT or owed.replaces is None:
             return owed.content
         async with self._database.transaction() as tx:
@@ -129,6 +136,23 @@ class Courier:
         if edited.state != SENT or edited.event_id is None:
             raise DeliveryRefused("card_not_sent", permanent=False)
         return owed.content | {"m.relates_to": {"rel_type": "m.replace", "event_id": edited.event_id}}
+
+    async def _uploaded(self, owed: Owed) -> dict[str, Any]:
+        """Where the message's file lies: uploaded once, however often the message is tried."""
+        async with self._database.transaction() as tx:
+            attached = await tx.attachments.find(owed.id)
+        if attached is None:
+            raise DeliveryRefused("file_lost", permanent=True)
+        if attached.file is not None:
+            return attached.file
+        file = await self._messenger.upload(attached.content)
+        async with self._database.transaction() as tx:
+            await tx.attachments.mark_uploaded(owed.id, file)
+        return file
+
+    async def _forget_file(self, tx: Transaction, owed: Owed) -> None:
+        if _carries_file(owed):
+            await tx.attachments.remove(owed.id)
 
     async def _found(self, owed: Owed, room_id: str) -> str | None:
         """The event of an earlier attempt, where the homeserver may have forgotten the transaction."""
@@ -142,6 +166,7 @@ class Courier:
             if permanent:
                 log.error("message.failed", id=owed.id, room=owed.room_id, user=owed.to_user, reason=reason)
                 await tx.outbox.mark_failed(owed.id, reason)
+                await self._forget_file(tx, owed)
                 await tx.audit.add(
                     Entry(
                         now,
@@ -159,6 +184,10 @@ class Courier:
                 "message.put_off", id=owed.id, room=owed.room_id, reason=reason, attempts=owed.attempts + 1
             )
             await tx.outbox.mark_retry(owed.id, reason, now + pause)
+
+
+def _carries_file(owed: Owed) -> bool:
+    return "filename" in owed.content
 
 
 def _destination(owed: Owed) -> str:

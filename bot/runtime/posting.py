@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from bot.kernel.card import Card, Rendered, card, render
 from bot.kernel.language import Language, Spelling, Voice
-from bot.kernel.vocabulary import Answer, Board, Post, Said
+from bot.kernel.vocabulary import Answer, Attachment, Board, Post, Said
 from bot.runtime.holding import is_held, stub
 from storage.members import Member
 from storage.outbox import ANSWER, CARD, EDIT, HELD, QUEUED, Owed
@@ -62,6 +62,15 @@ def content_of(
         "m.mentions": {"user_ids": list(mentions)} if mentions else {},
     }
     return content | {"m.relates_to": relation} if relation else content
+
+
+def file_of(attachment: Attachment) -> dict[str, Any]:
+    """What makes a message one that carries this file; where it lies is filled in when it is sent."""
+    return {
+        "msgtype": "m.image" if attachment.mimetype.startswith("image/") else "m.file",
+        "filename": attachment.name,
+        "info": {"mimetype": attachment.mimetype, "size": len(attachment.content)},
+    }
 
 
 def edit_of(page: Rendered, *, rings: bool) -> dict[str, Any]:
@@ -157,8 +166,8 @@ class Poster:
             mentions=dict.fromkeys((*post.card.mentioned(), *post.mentions)) if post.rings else (),
             relation=reply_to(origin) if here and origin else None,
         )
-        await self._tx.outbox.add(
-            content,
+        owed = await self._tx.outbox.add(
+            content | (file_of(post.attachment) if post.attachment else {}),
             self._token(),
             self._now,
             room_id=room_id,
@@ -168,6 +177,8 @@ class Poster:
             priority=post.priority,
             held=held,
         )
+        if post.attachment:
+            await self._tx.attachments.add(owed, post.attachment.content)
         asker = origin.user_id if origin and here and post.room_id is None else None
         await self._keep(pages[1:], asker or to_user or ANYONE, room_id or ANYWHERE, post.about)
         return here
@@ -177,7 +188,7 @@ class Poster:
         held = await is_held(self._tx, room_id, post.about)
         if held and room_id and post.about:
             waits = await stub(self._tx, room_id, post.about)
-            await self._post(replace(post, card=waits, about=None, standing=False), origin)
+            await self._post(replace(post, card=waits, about=None, standing=False, attachment=None), origin)
         return held
 
     async def _voices(self, post: Post, room_id: str | None, origin: Origin | None) -> tuple[Voice, ...]:

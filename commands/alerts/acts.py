@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from bot.kernel.card import Card, card
 from bot.kernel.errors import NotAllowed, NotUnderstood
 from bot.kernel.language import t
-from bot.kernel.vocabulary import Call, Role, agencies_with, speaks_for
+from bot.kernel.vocabulary import Attachment, Call, Post, Role, Said, agencies_with, speaks_for
 from bot.kernel.words import quoted
 from commands.alerts.rules import rested, resumed
-from commands.alerts.views import View, present, view_of
+from commands.alerts.views import View, is_shown_here, present, view_of
 from storage.alerts import Alert, Answered
 from storage.members import Member
 from storage.rooms import Room
@@ -66,6 +67,14 @@ async def speak(call: Call, alert: Alert, word: str) -> None:
         event_id=call.event_id,
     )
     await call.tx.alerts.answer(alert.number, spoken)
+
+
+async def told(call: Call, alert: Alert, shown: Card, file: Attachment | None = None) -> list[Said]:
+    """Here, if the room may read it; otherwise to her alone."""
+    if await is_shown_here(call, alert):
+        return [Post(shown, about=alert.ref, attachment=file)]
+    here = card(t("{ref} is an alert of other rooms. I have written to you directly.", ref=alert.ref))
+    return [Post(shown, to_user=call.who.user_id, about=alert.ref, attachment=file), here]
 
 
 async def note(call: Call, alert: Alert, before: str | None, after: str, reason: str | None = None) -> None:

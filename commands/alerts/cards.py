@@ -7,6 +7,7 @@ from itertools import islice
 from bot.kernel.card import Block, Card, Line, Strong, bullet, card, line
 from bot.kernel.language import Text, ToType, t, tn
 from commands.alerts.rules import (
+    CORRECTED,
     RAISED,
     UPDATED,
     WITHDRAWN,
@@ -213,6 +214,7 @@ _STEPS = {
     ALL_CLEAR: t("all clear"),
     EXPIRED: t("expired"),
     UPDATED: t("updated"),
+    CORRECTED: t("corrected"),
     WITHDRAWN: t("took its answer back"),
     Rung.ROOMS.value: t("asked again in the rooms"),
     Rung.SUPERVISORS.value: t("supervisors told"),

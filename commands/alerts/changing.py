@@ -11,6 +11,7 @@ from commands.alerts.capability import alerts
 from commands.alerts.cards import answer_by, lost_rooms, standing_card
 from commands.alerts.raising import checked_headline
 from commands.alerts.rules import (
+    CORRECTED,
     UPDATED,
     AckPolicy,
     Severity,
@@ -54,6 +55,7 @@ async def update_alert(call: Call, alert: AlertRef, headline: Quoted) -> list[Sa
             allowed=t("Say something else."),
         )
     if folded(said) == folded(found.headline):
+        await note(call, found, ACTIVE, CORRECTED)
         view = await _changed(call, found, headline=said)
         return [Board(view.alert.ref, standing_card(view)), t("{ref} is corrected.", ref=found.ref)]
     view = await _asked_anew(call, found, said)

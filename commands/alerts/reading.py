@@ -3,10 +3,10 @@
 from bot.kernel.card import Card, card
 from bot.kernel.language import t
 from bot.kernel.vocabulary import AlertRef, Call, Example, Post, Role, Said
+from commands.alerts.acts import told
 from commands.alerts.capability import alerts
 from commands.alerts.cards import board_card, full_card, list_card
 from commands.alerts.views import is_held_here, is_shown_here, names_of, readable, view_of
-from storage.alerts import Alert
 
 
 @alerts.command(
@@ -44,7 +44,7 @@ async def list_alerts(call: Call) -> Card | list[Said]:
 async def who_answered(call: Call, alert: AlertRef) -> list[Said]:
     """The board of an alert: which agency answered what, by whom and when; which is silent, for how long."""
     found = await readable(call, alert)
-    return await _told(call, found, board_card(await view_of(call.tx, found), call.now))
+    return await told(call, found, board_card(await view_of(call.tx, found), call.now))
 
 
 @alerts.command(
@@ -64,12 +64,4 @@ async def show_alert(call: Call, alert: AlertRef) -> list[Said]:
     found = await readable(call, alert)
     history = await call.tx.transitions.of(found.ref)
     names = await names_of(call.tx, {each.actor for each in history if each.actor})
-    return await _told(call, found, full_card(await view_of(call.tx, found), history, names))
-
-
-async def _told(call: Call, alert: Alert, shown: Card) -> list[Said]:
-    """Here, if the room may read it; otherwise to her alone."""
-    if await is_shown_here(call, alert):
-        return [Post(shown, about=alert.ref)]
-    here = card(t("{ref} is an alert of other rooms. I have written to you directly.", ref=alert.ref))
-    return [Post(shown, to_user=call.who.user_id, about=alert.ref), here]
+    return await told(call, found, full_card(await view_of(call.tx, found), history, names))

@@ -107,6 +107,9 @@ class Rung(Enum):
 # What stands for an answer of the agency that speaks, not asks.
 RAISED, UPDATED = "raised", "updated"
 
+# A step in the record of an alert: other words for the same, so that nobody is asked anew.
+CORRECTED = "corrected"
+
 # Steps in the record of an agency that are neither an answer nor a rung.
 SILENT, WITHDRAWN, WITHOUT_SUPERVISOR = "silent", "withdrawn", "without_supervisor"
 

@@ -19,6 +19,12 @@ _ADDRESSES = frozenset({"web", "uri", "deref_uri", "digest", "addresses"})  # no
 _REPLIES = frozenset({MsgType.UPDATE, MsgType.CANCEL, MsgType.ACK, MsgType.ERROR})
 
 
+def plain(text: str) -> str:
+    """What people wrote, without what a document may not hold: markup is shown, not meant."""
+    shown = HTML.sub(lambda found: found[0].replace("<", "‹").replace("&", "＆"), text)
+    return UNWRITABLE.sub("", shown)
+
+
 def check(alert: CapAlert) -> None:
     """Refused with the first rule that the document breaks."""
     _check_name(alert.identifier, "identifier")
