@@ -29,7 +29,7 @@ class BotError(Exception):
         *,
         argument: str | None = None,
         allowed: Text | None = None,
-        choices: Sequence[Text] = (),
+        choices: Sequence[Text | str] = (),
         instead: str | None = None,
         example: str | None = None,
     ) -> None:
