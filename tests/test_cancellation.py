@@ -21,6 +21,20 @@ async def test_the_first_error_of_those_at_work_comes_out_as_itself() -> None:
         await works()
 
 
+async def test_an_error_that_comes_when_all_is_under_way_is_no_cancellation() -> None:
+    async def fails() -> None:
+        await asyncio.sleep(0)
+        raise Unreachable("down")
+
+    async def works() -> None:
+        async with together() as group:
+            group.create_task(fails())
+
+    for _ in range(2):
+        with pytest.raises(Unreachable, match="down"):
+            await works()
+
+
 async def test_who_is_cancelled_ends_as_cancelled_whatever_fails_on_the_way_out() -> None:
     began = asyncio.Event()
 

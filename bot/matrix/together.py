@@ -13,15 +13,19 @@ A = TypeVar("A")
 @asynccontextmanager
 async def together() -> AsyncIterator[asyncio.TaskGroup]:
     """A task group whose first error comes out as itself; what else is under way is then cancelled."""
-    before = counted()
+    before, is_left = counted(), False
+    group = asyncio.TaskGroup()
     try:
-        async with asyncio.TaskGroup() as group:
+        async with group:
             yield group
+            is_left = True
     except BaseExceptionGroup as errors:
         first: BaseException = errors
     else:
         return
-    heed(before)
+    # A group that fails while it is left has cancelled us itself; CPython up to 3.12 leaves that so.
+    own = is_left and getattr(group, "_parent_cancel_requested", False)
+    heed(before + own)
     while isinstance(first, BaseExceptionGroup):
         first = first.exceptions[0]
     raise first
