@@ -60,6 +60,7 @@ class Session:
         self._circle = circle
         self._signing = signing
         self._foreign: list[str] = []
+        self._unchecked = False  # our own device list has changed, and the homeserver did not answer
         self._rooms = Rooms(machine.user_id)
         megolm = Megolm(machine.pickle_key)
         self._receiver = Receiver(machine, megolm, circle, patience)
@@ -119,6 +120,7 @@ class Session:
                 group.create_task(self._sync.run())
                 group.create_task(self._sync.expire())
                 for chore in (
+                    self._check_again,
                     self._invites.answer_all,
                     self._upkeep.renew_channels,
                     self._upkeep.make_rooms_ready,
@@ -167,6 +169,7 @@ class Session:
 
     async def _check_self(self) -> None:
         """Our own device list changed: verify the whole chain anew (R2, S34)."""
+        self._unchecked = True
         try:
             answer = await self._server.keys_query([self.user_id])
             self._alarm(self._signing.check(answer, self._machine.device_keys))
@@ -177,6 +180,14 @@ class Session:
             raise
         except MatrixError as error:
             log.warning("chain.unchecked error=%s", type(error).__name__)
+            return
+        self._unchecked = False
+
+    async def _check_again(self) -> bool:
+        """A check that the homeserver did not answer is made until it does."""
+        if self._unchecked:
+            await self._check_self()
+        return not self._unchecked
 
     def _alarm(self, foreign: list[str]) -> None:
         self._foreign = foreign

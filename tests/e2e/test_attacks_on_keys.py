@@ -3,6 +3,7 @@
 import pytest
 
 from bot.kernel import clock
+from bot.matrix.api import TRIES
 from bot.matrix.errors import MatrixError, SendRefused
 from bot.matrix.identities import OLM
 from tests.e2e.siege import Siege
@@ -257,3 +258,19 @@ async def test_s34_a_foreign_device_on_the_bots_account_stops_the_sending(siege:
     await thief.call("POST", "/logout", {})
     await siege.until(lambda: siege.bot.chain_ok, "the all-clear")
     await siege.still_works()
+
+
+async def test_s34_a_check_of_our_own_account_that_got_no_answer_is_made_again(siege: Siege) -> None:
+    """S34: no answer just as the thief's device appears; the alarm comes all the same."""
+    own = siege.bot.user_id
+
+    def asked() -> int:
+        queries = [body for path, body in siege.meddler.requests if path.endswith("/keys/query")]
+        return sum(own in body["device_keys"] for body in queries)
+
+    before = asked()
+    siege.meddler.failing.add("/keys/query")
+    await siege.device_of(own)
+    await siege.until(lambda: asked() >= before + TRIES, "the check to be given up")
+    siege.meddler.failing.clear()
+    await siege.until(lambda: not siege.bot.chain_ok, "the alarm")
