@@ -72,7 +72,7 @@ async def test_help_on_a_command_is_all_that_is_known_of_it(database: Database) 
     assert shown[0] == '!alert SEVERITY "HEADLINE" [to=TAG] [ack=none|any|each] [in=10m] [for=AGENCY]'
     assert "`to=ops` or `to=ops,marine` to every room with that tag" in shown[2]
     assert shown[3:5] == ["severity: minor, moderate, severe, extreme", '• !alert severe "Bridge closed"']
-    assert shown[-1] == "• !alert update · cancel · clear · list · who · show"
+    assert shown[-1] == "• !alert update · cancel · clear · cap · list · who · show"
     assert "role: observer, officer" in await ada.says(whole.direct_room(ada), "!help grant")
 
 

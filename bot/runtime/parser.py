@@ -12,6 +12,7 @@ from bot.runtime.lines import Typed
 from bot.runtime.matching import Match, Parsed, grammar, refused_at
 from bot.runtime.usage import in_french
 
+SHOWING = frozenset({"who", "show", "qui", "voir"})  # of the verbs that take a number alone
 HELP = frozenset({"help", "aide", "?"})
 AT_REST = Reader(datetime(2026, 1, 1, tzinfo=UTC), UTC)  # for commands of ours, which nobody has typed
 LONGEST = 4000  # characters of a command with the text below it
@@ -200,10 +201,11 @@ class Table:
     def _verb_of_ref(self, typed: Typed, noun: str, within: int = 3) -> str | None:
         """The verb that shows an object, where a reference stands and no verb: `alert A-1`."""
         words = [word.text for word in typed.words[1:within] if not word.quoted]
+        found = []
         for path, command in self._paths.items():
             only, *more = grammar(command) or (None,)
             if only is None or more or only.kind is not Kind.REF or path[0] != noun or len(path) != 2:
                 continue
             if any(is_ref_of(only.letter, word) if only.letter else is_ref(word) for word in words):
-                return path[1]
-        return None
+                found.append(path[1])
+        return min(found, key=lambda verb: verb not in SHOWING, default=None)
