@@ -29,7 +29,9 @@ def troubles(room: Room, strangers: Sequence[str]) -> list[Line]:
         lines.append(bullet(t("Its history is open to the world. Set it to members only.")))
     if room.join_rule == PUBLIC:
         lines.append(bullet(t("Anybody can join it. Set it to invited people only.")))
-    if room.guests:
+    if (
+        room.join_rule == PUBLIC and room.guests
+    ):  # clients allow guests in every private room, who need an invite
         lines.append(bullet(t("Guests may join it. Forbid it.")))
     if holds_back(room, strangers):
         lines.append(bullet(t("Until that is mended I say nothing about alerts here.")))
