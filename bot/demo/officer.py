@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 from bot.demo.conversation import Change, Conversations, Heard
 from bot.kernel import clock
 from bot.matrix.account import Account
+from bot.matrix.errors import SendRefused
 from bot.matrix.session import Session
 from bot.matrix.trust import Circle
 from storage.encryption import KEY_BYTES
@@ -17,6 +18,7 @@ from storage.inbox import Received
 from storage.transaction import Database, Transaction
 
 PATIENCE_SECONDS = 30.0
+RESEND_SECONDS = 0.2
 LARGEST_DOWNLOAD = 1024 * 1024  # bytes
 
 T = TypeVar("T")
@@ -105,14 +107,26 @@ class Officer:
         content: dict[str, Any] = {"msgtype": "m.text", "body": body, **extra}
         if reply_to is not None:
             content["m.relates_to"] = {"m.in_reply_to": {"event_id": reply_to}}
-        return await self.session.send(room_id, content, clock.token())
+        return await self._send(room_id, content)
 
     async def edit(self, room_id: str, event_id: str, body: str) -> str:
         """Replace an own message; returns the id of the edit."""
         new = {"msgtype": "m.text", "body": body}
         relation = {"rel_type": "m.replace", "event_id": event_id}
         content = {"msgtype": "m.text", "body": f"* {body}", "m.new_content": new, "m.relates_to": relation}
-        return await self.session.send(room_id, content, clock.token())
+        return await self._send(room_id, content)
+
+    async def _send(self, room_id: str, content: dict[str, Any]) -> str:
+        """Send, and try again while it is only put off, as any client does."""
+        txn_id = clock.token()
+        async with asyncio.timeout(self.patience):
+            while True:
+                try:
+                    return await self.session.send(room_id, content, txn_id)
+                except SendRefused as refused:
+                    if refused.permanent:
+                        raise
+                await asyncio.sleep(RESEND_SECONDS)
 
     async def react(self, room_id: str, event_id: str, key: str) -> str:
         """React to a message, in clear as all clients do; returns the event id."""

@@ -34,10 +34,6 @@ class Meddler:
         self.alter: dict[str, Alter] = {}  # part of a path: what is done to its answers
         self.withhold: Wanted | None = None  # events that the next rounds of sync leave out
         self.withheld: list[tuple[str, Json]] = []  # those that were left out, with their rooms
-        self.on_path: Callable[[str], None] = lambda path: (
-            None
-        )  # called with each path, before it is answered
-        self.since = ""  # the token of the last /sync
         self.paths: list[str] = []  # method and path of everything but /sync
         self.requests: list[tuple[str, Json]] = []  # path and JSON body of everything but /sync
         self.delivered: list[str] = []  # types of the to-device messages that were handed over
@@ -109,7 +105,7 @@ class Meddler:
         """Be an honest homeserver again."""
         self.failing.clear()
         self.alter.clear()
-        self.withhold, self.on_path = None, lambda path: None
+        self.withhold = None
 
     async def _wait_if_held(self, path: str) -> None:
         for part, released in list(self._held.items()):
@@ -124,10 +120,7 @@ class Meddler:
         task.add_done_callback(self._under_way.discard)
         path = request.path
         body = await request.read()
-        self.on_path(request.path_qs)
-        if path.endswith("/sync"):
-            self.since = request.query.get("since", "")
-        else:
+        if not path.endswith("/sync"):
             self.paths.append(f"{request.method} {path}")
         if body and not path.endswith("/sync"):
             self.requests.append((path, json.loads(body)))
