@@ -161,7 +161,7 @@ async def _at_work(works: Works) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            works.ticker.stop()
+            await works.ticker.stop()
             for task in tasks:
                 task.cancel()
 

@@ -61,5 +61,28 @@ async def test_each_job_is_run_at_once_when_it_starts(database: Database) -> Non
     ticker = Ticker(database, [jobs], clock.now, on_owed=owed.set)
     ticker.start()
     await asyncio.wait_for(owed.wait(), 10)
-    ticker.stop()
+    await ticker.stop()
     assert done.is_set()
+
+
+async def test_a_job_that_runs_when_the_bot_stops_has_ended_before_the_database_closes(
+    database: Database,
+) -> None:
+    began, ended = asyncio.Event(), asyncio.Event()
+    jobs = Capability("jobs")
+
+    @jobs.job(every=timedelta(seconds=1))
+    async def lasts(tick: Tick) -> list[Post]:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await tick.tx.connection.rollback()
+            ended.set()
+        return []
+
+    ticker = Ticker(database, [jobs], clock.now)
+    ticker.start()
+    await began.wait()
+    await ticker.stop()
+    assert ended.is_set()

@@ -38,6 +38,7 @@ class Ticker:
         self._on_owed = on_owed
         self._scheduler: AsyncIOScheduler | None = None
         self._stopped = False
+        self._running: set[asyncio.Task[object]] = set()
 
     def start(self) -> None:
         """Run every job now, and then at its interval."""
@@ -46,15 +47,29 @@ class Ticker:
         )
         for job in self.jobs:
             trigger = IntervalTrigger(seconds=int(job.every.total_seconds()) or 1, timezone="UTC")
-            self._scheduler.add_job(self.run_job, trigger, [job], id=job.name, next_run_time=self._now())
+            self._scheduler.add_job(self._turn, trigger, [job], id=job.name, next_run_time=self._now())
         self._scheduler.start()
 
-    def stop(self) -> None:
-        """Start no further job; one that runs is cancelled, and its transaction rolled back."""
+    async def stop(self) -> None:
+        """Start no further job; one that runs is cancelled, its transaction rolled back, and waited for.
+
+        The database may be closed then: a job that was still in it would wait for it for ever.
+        """
         self._stopped = True
         if self._scheduler is not None:
             self._scheduler.shutdown(wait=False)
             self._scheduler = None
+        if self._running:
+            await asyncio.wait(self._running)
+
+    async def _turn(self, job: Job) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  # the scheduler runs it in one
+        self._running.add(task)
+        try:
+            await self.run_job(job)
+        finally:
+            self._running.discard(task)
 
     async def run_jobs(self, now: datetime | None = None) -> None:
         """Run every job once, at `now`."""
